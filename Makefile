@@ -1,0 +1,66 @@
+# `make demo` and `make test` set up all they need. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+MEMBERS := $(wildcard libs/*) $(wildcard services/*) dev
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): requirements.lock pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS)) dev/bootstrap.sh
+	@bash dev/bootstrap.sh "$(VENV)" requirements.lock $(MEMBERS)
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## create .venv with everything the workspace needs
+
+.PHONY: demo
+demo: $(STAMP) ## start everything, take two claims from manifest to connection, clean up
+	@$(PY) -m conductor_dev demo
+
+.PHONY: up
+up: $(STAMP) ## start the environment and leave it running
+	@$(PY) -m conductor_dev up
+
+.PHONY: down
+down: $(STAMP) ## stop what `make up` started
+	@$(PY) -m conductor_dev down
+
+.PHONY: test
+test: $(STAMP) ## all tests, the integration tests on real parts
+	@$(PY) -m conductor_dev build control-plane helm
+	@$(PY) -m pytest
+
+.PHONY: test-unit
+test-unit: $(STAMP) ## the tests that need no part started
+	@$(PY) -m pytest -m "not integration"
+
+.PHONY: lint
+lint: $(STAMP) ## format, lint, types, layers, generated files, forbidden hosts
+	@bash dev/lint.sh "$(VENV)"
+
+.PHONY: format
+format: $(STAMP) ## rewrite the sources as `make lint` wants them
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+.PHONY: crds
+crds: $(STAMP) ## generate the CRDs from the models
+	@$(PY) -m conductor_model.crds deploy/helm/conductor-crds/templates
+
+.PHONY: manifests
+manifests: $(STAMP) ## render the charts with the real helm into deploy/manifests
+	@$(PY) -m conductor_dev manifests deploy/manifests
+
+.PHONY: lock
+lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
+	@bash dev/lock.sh "$(VENV)" $(MEMBERS)
+
+.PHONY: bench
+bench: $(STAMP) ## measure: one claim, a burst, API writes per claim
+	@$(PY) -m benchmarks

@@ -1,0 +1,3 @@
+"""Real parts for every test of the workspace: see conductor_dev.pytest_plugin."""
+
+pytest_plugins = ["conductor_dev.pytest_plugin"]
