@@ -1,0 +1,18 @@
+"""Names that Conductor writes into other people's objects: annotations, labels, finalizers."""
+
+DOMAIN = "conductor.io"
+
+EXTERNAL_NAME = f"{DOMAIN}/external-name"
+PAUSED = f"{DOMAIN}/paused"
+POLL_INTERVAL = f"{DOMAIN}/poll-interval"
+RECONCILE_REQUESTED_AT = f"{DOMAIN}/reconcile-requested-at"
+TRACEPARENT = f"{DOMAIN}/traceparent"
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "conductor"
+CLAIM_UID_LABEL = f"{DOMAIN}/claim-uid"
+CONCRETE_UID_LABEL = f"{DOMAIN}/concrete-uid"
+CLASS_LABEL = f"{DOMAIN}/resource-class"
+
+PROVISIONER_FINALIZER = f"provisioner.{DOMAIN}/external-resource"
+"""Held by a concrete's provisioner until the external resource is gone, or given up by policy."""

@@ -1,0 +1,169 @@
+"""Claims: what a developer asks for, in their own namespace.
+
+A claim names what it needs, not how it is made. ``DatabaseClaim`` is the shape that all database claims
+share; a kind of its own differs by its engine and by the format of its connection objects.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from conductor_model.admission import (
+    DNS_1035_LABEL,
+    ApiVersion,
+    KindName,
+    ObjectName,
+    Rule,
+    ServiceName,
+    Uid,
+    UserName,
+    Word,
+    immutable_once_set,
+)
+from conductor_model.capacity import Capacity
+from conductor_model.conditions import Conditions
+from conductor_model.meta import KubeObject, Model
+from conductor_model.selector import LabelSelector
+from conductor_model.version import VersionConstraint
+
+
+class Requirements(Model):
+    """What a candidate must offer. The scheduler's filters read it; keys that are absent demand nothing."""
+
+    capacity: Capacity = Field(
+        default_factory=dict,
+        description="Named quantities, each at least this much: storage: 25Gi.",
+    )
+    region: Word | None = Field(
+        None, description="A region, or a super-region that contains the candidate's region."
+    )
+    cost: Word | None = Field(None, description="The dearest acceptable cost tier.")
+    performance: Word | None = Field(None, description="The lowest acceptable performance tier.")
+
+
+class ConnectionNames(Model):
+    """What the connection objects beside the claim are called. Each defaults to the claim's name."""
+
+    secret_name: ObjectName | None = Field(
+        None, description="Name of the Secret with the credentials and the endpoint."
+    )
+    config_map_name: ObjectName | None = Field(
+        None, description="Name of the ConfigMap: the same without secrets."
+    )
+    service_name: ServiceName | None = Field(
+        None, description="Name of the Service that resolves to the endpoint."
+    )
+
+
+class DatabaseClaimSpec(Model):
+    """The wish for a database: engine version, requirements, and how to choose among what is offered."""
+
+    admission_rules = (
+        immutable_once_set("masterUsername"),
+        immutable_once_set("resourceClass"),
+        immutable_once_set("resourceName"),
+    )
+
+    version: VersionConstraint | None = Field(
+        None, description='Acceptable engine versions: ">= 5.6", "5.7" (any 5.7.x), ">= 5.6, < 8".'
+    )
+    master_username: UserName | None = Field(None, description="Name of the database's administrative user.")
+    requirements: Requirements = Field(
+        default_factory=Requirements, description="What a candidate must offer."
+    )
+    resource_class: ObjectName | None = Field(
+        None, description="A ResourceClass by its name or by its profile; absent: any class that fits."
+    )
+    resource_name: ObjectName | None = Field(
+        None,
+        description="Bind to this concrete resource and no other; resourceSelector is then not consulted.",
+    )
+    resource_selector: LabelSelector | None = Field(
+        None, description="Labels that a concrete resource, or a class's template, must carry."
+    )
+    connection: ConnectionNames = Field(
+        default_factory=ConnectionNames, description="What the connection objects are called."
+    )
+
+
+class BoundResource(Model):
+    """The concrete resource that a claim is bound to."""
+
+    api_version: ApiVersion
+    kind: KindName
+    namespace: ObjectName
+    name: ObjectName
+    uid: Uid
+
+
+class Binding(Model):
+    """The servicebinding.io duck type: where an application finds the connection Secret."""
+
+    name: ObjectName = Field(description="Name of the connection Secret in the claim's namespace.")
+
+
+class ClaimPhase(StrEnum):
+    """A claim's binding in one word."""
+
+    PENDING = "Pending"
+    BOUND = "Bound"
+    LOST = "Lost"
+
+
+class ClaimCondition(StrEnum):
+    """The conditions of a claim, in the order in which they become true."""
+
+    SCHEDULED = "Scheduled"
+    BOUND = "Bound"
+    READY = "Ready"
+
+
+class ClaimStatus(Model):
+    """Where a claim stands. ``Ready`` and ``binding`` are the secrets-writer's, the rest the scheduler's."""
+
+    phase: ClaimPhase | None = None
+    conditions: Conditions = ()
+    bound_resource: BoundResource | None = None
+    resource_class: ObjectName | None = Field(
+        None, description="The class that the bound resource was provisioned from."
+    )
+    binding: Binding | None = None
+    observed_generation: int | None = None
+
+
+class DatabaseClaim(KubeObject):
+    """Any database claim, whatever its engine."""
+
+    admission_rules = (
+        Rule(
+            "(has(self.spec) && has(self.spec.connection) && has(self.spec.connection.serviceName))"
+            f" || self.metadata.name.matches(r'{DNS_1035_LABEL}')",
+            "the Service beside the claim takes the claim's name: choose a metadata.name of at most 63 lower case "
+            "letters, digits and '-' that starts with a letter, or set spec.connection.serviceName",
+        ),
+    )
+
+    spec: DatabaseClaimSpec = Field(default_factory=DatabaseClaimSpec)
+    status: ClaimStatus = Field(default_factory=ClaimStatus)
+
+    @property
+    def secret_name(self) -> str:
+        return self.spec.connection.secret_name or self.metadata.name
+
+    @property
+    def config_map_name(self) -> str:
+        return self.spec.connection.config_map_name or self.metadata.name
+
+    @property
+    def service_name(self) -> str:
+        return self.spec.connection.service_name or self.metadata.name
+
+
+class MySQLInstance(DatabaseClaim):
+    """A claim for a MySQL database, bound to a concrete resource that is offered or provisioned."""
+
+
+class PostgreSQLInstance(DatabaseClaim):
+    """A claim for a PostgreSQL database, bound to a concrete resource that is offered or provisioned."""

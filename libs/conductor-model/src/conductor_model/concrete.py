@@ -1,0 +1,174 @@
+"""Concrete resources: what exists, or is to exist, in a cloud, and the fields that all of them share.
+
+``spec`` belongs to the administrator, but for ``claimRefs``: there the scheduler commits bindings. ``status``
+belongs to the resource's provisioner alone; it derives the binding phases from ``claimRefs`` (docs/adr/0001).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from conductor_model.admission import ApiVersion, KindName, ObjectName, Text, Uid, Word, list_map
+from conductor_model.capacity import Capacity
+from conductor_model.conditions import Conditions
+from conductor_model.meta import KubeObject, Model
+from conductor_model.refs import GroupKind, ObjectKey
+from conductor_model.version import EngineVersion
+
+
+class RebindPolicy(StrEnum):
+    """What becomes of a concrete resource when its last claim is gone."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class Capabilities(Model):
+    """What a concrete resource, or one made from a class, offers: the answer to a claim's requirements."""
+
+    capacity: Capacity = Field(default_factory=dict, description="Named quantities: storage: 50Gi.")
+    region: Word | None = Field(None, description="The region that it serves, in the administrator's words.")
+    cost: Word | None = Field(None, description="Its cost tier.")
+    performance: Word | None = Field(None, description="Its performance tier.")
+
+
+class ClaimRef(Model):
+    """A claim's place in a concrete resource.
+
+    With ``uid``: that claim is bound, until ``releasedAt`` says that it is gone. Without ``uid``: the place
+    is kept for the claim of that name, as a PersistentVolume's claimRef keeps it.
+    """
+
+    api_version: ApiVersion = ""
+    kind: KindName
+    namespace: ObjectName
+    name: ObjectName
+    uid: Uid | None = Field(None, description="The claim's uid. Absent: reserved for the claim of this name.")
+    released_at: datetime | None = Field(
+        None,
+        description="When the claim was found to be gone. An entry with this is never bound again; "
+        "an administrator makes the resource available by removing the entry.",
+    )
+
+    @property
+    def bound(self) -> bool:
+        return self.uid is not None and self.released_at is None
+
+
+class SecretReference(Model):
+    """A Secret in the same namespace."""
+
+    name: ObjectName
+
+
+class ConcreteSpec(Model):
+    """The fields that every concrete resource has, whatever its cloud."""
+
+    rebind_policy: RebindPolicy = Field(
+        RebindPolicy.RETAIN,
+        description="What happens when its claim is deleted. Delete removes the external resource; "
+        "Retain keeps it, Released, until an administrator decides.",
+    )
+    resource_class: ObjectName | None = Field(
+        None, description="The class that it was made from, or the profile it offers."
+    )
+    capabilities: Capabilities = Field(default_factory=Capabilities, description="What it offers to claims.")
+    claim_refs: tuple[ClaimRef, ...] = Field(
+        (),
+        max_length=200,
+        json_schema_extra=list_map("kind", "namespace", "name"),
+        description="The claims bound to it. Written by the scheduler.",
+    )
+    max_claims: int = Field(1, ge=1, le=100, description="How many claims may share it.")
+    credentials_secret_ref: SecretReference | None = Field(
+        None,
+        description="A Secret with keys username and password to use as master credentials. "
+        "Absent: the provisioner generates one.",
+    )
+
+
+class ConcretePhase(StrEnum):
+    """A concrete resource's life in one word."""
+
+    PENDING = "Pending"
+    CREATING = "Creating"
+    AVAILABLE = "Available"
+    BOUND = "Bound"
+    RELEASED = "Released"
+    DELETING = "Deleting"
+    FAILED = "Failed"
+
+
+class ConcreteCondition(StrEnum):
+    """``Ready``: it can be connected to. ``Synced``: the last reconciliation did what the spec asks."""
+
+    READY = "Ready"
+    SYNCED = "Synced"
+
+
+class Endpoint(Model):
+    """Where to connect."""
+
+    host: Text
+    port: int = Field(ge=1, le=65535)
+
+
+class Credentials(Model):
+    """Where the master credentials are, and a mark that changes when they do. Never what they are."""
+
+    secret_name: ObjectName
+    revision: Text = Field(
+        description="The Secret's resourceVersion when it was last applied to the external resource."
+    )
+
+
+class ConcreteStatus(Model):
+    """What the provisioner observed."""
+
+    phase: ConcretePhase | None = None
+    conditions: Conditions = ()
+    external_name: Text | None = Field(None, description="The external resource's identifier in its cloud.")
+    endpoint: Endpoint | None = None
+    credentials: Credentials | None = None
+    engine_version: Text | None = Field(None, description="The engine version that runs.")
+    capacity: Capacity = Field(default_factory=dict, description="Capacity as observed.")
+    observed_generation: int | None = None
+
+
+class Concrete(KubeObject):
+    """Any concrete resource: the view that the scheduler and the secrets-writer have of it."""
+
+    spec: ConcreteSpec = Field(default_factory=ConcreteSpec)
+    status: ConcreteStatus = Field(default_factory=ConcreteStatus)
+
+    provider: ClassVar[str] = "unknown"
+    """The ``provider`` key of connection Secrets."""
+
+    @property
+    def implements(self) -> frozenset[GroupKind]:
+        """The claim kinds that it can satisfy."""
+        return frozenset()
+
+    @property
+    def offered_version(self) -> EngineVersion | None:
+        """The engine version it has, or will have: as observed, else as its spec says."""
+        return EngineVersion.parse(self.status.engine_version) if self.status.engine_version else None
+
+    @property
+    def master_username(self) -> str | None:
+        return None
+
+    @property
+    def bound_refs(self) -> tuple[ClaimRef, ...]:
+        return tuple(ref for ref in self.spec.claim_refs if ref.bound)
+
+    def ref_of(self, claim: ObjectKey) -> ClaimRef | None:
+        """The claim's entry, by kind, namespace and name; whose uid it carries is the caller's to check."""
+        for ref in self.spec.claim_refs:
+            if (ref.kind, ref.namespace, ref.name) == (claim.group_kind.kind, claim.namespace, claim.name):
+                return ref
+        return None

@@ -1,0 +1,54 @@
+"""Nothing that looks like a secret gets through, and what does not look like one stays readable."""
+
+import pytest
+
+from conductor_model.redaction import redact
+
+SECRET = "s3cr3t-Value"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"mysql://admin:{SECRET}@db.example:3306/app",
+        f"nats://token-{SECRET}@broker:4222",
+        f"password={SECRET}",
+        f"password: {SECRET}",
+        f"'masterUserPassword': '{SECRET}', 'x': 1",
+        f'{{"MasterUserPassword": "{SECRET} with \\" quote {SECRET}"}}',
+        f"AWS_SECRET_ACCESS_KEY={SECRET}",
+        f"Authorization: Bearer {SECRET}",
+        f"sent bearer {SECRET}.{SECRET}",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}",
+        f"value is not valid [type=int, input_value='{SECRET}', input_type=str]",
+        f"eyJhbGciOiJub25lIn0.{SECRET}.{SECRET}",
+    ],
+)
+def test_secrets_are_masked(text: str) -> None:
+    assert SECRET not in redact(text)
+    assert "[redacted]" in redact(text)
+
+
+def test_an_aws_key_id_is_masked() -> None:
+    assert redact("key AKIAIOSFODNN7EXAMPLE was refused") == "key [redacted] was refused"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0/3 fit: rds-small: capacity.storage 20Gi < 25Gi",
+        "Secret team-a/db is not ours",
+        "PATCH rdsinstances conductor-system/x: conflict",
+        "https://kubernetes.default.svc/api/v1/namespaces",
+        "12:30:05 INFO scheduler: bound team-a/db to rds-1",
+    ],
+)
+def test_ordinary_texts_are_left_alone(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_what_surrounds_a_secret_stays() -> None:
+    assert redact(f"connecting to mysql://admin:{SECRET}@db:3306/app failed") == (
+        "connecting to mysql://[redacted]@db:3306/app failed"
+    )
