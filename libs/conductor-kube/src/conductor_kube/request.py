@@ -1,0 +1,56 @@
+"""One request to the Kubernetes API, before it is sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import aiohttp
+
+from conductor_model.refs import ResourceType
+
+_CONNECT_SECONDS = 5.0
+_REQUEST_SECONDS = 30.0
+
+
+class ContentType(StrEnum):
+    """How the API server is to read a body."""
+
+    JSON = "application/json"
+    MERGE_PATCH = "application/merge-patch+json"
+    APPLY_PATCH = "application/apply-patch+yaml"
+
+
+def within(seconds: float, *, silence: float | None = None) -> aiohttp.ClientTimeout:
+    """Limits of a request: the whole of it, and how long the server may send nothing."""
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS, sock_read=silence)
+
+
+_DEFAULT_LIMITS = within(_REQUEST_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A verb and what it is applied to."""
+
+    method: str
+    type: ResourceType
+    namespace: str | None = None
+    name: str | None = None
+    subresource: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: object = None
+    content_type: ContentType = ContentType.JSON
+    limits: aiohttp.ClientTimeout = _DEFAULT_LIMITS
+
+    @property
+    def path(self) -> str:
+        return self.type.path(self.namespace, self.name, self.subresource)
+
+    def __str__(self) -> str:
+        """As errors name it: no query and no body, which may be confidential."""
+        verb = "WATCH" if "watch" in self.query else self.method
+        plural = f"{self.type.plural}/{self.subresource}" if self.subresource else self.type.plural
+        place = "/".join(part for part in (self.namespace, self.name) if part)
+        return f"{verb} {plural} {place}".rstrip()
