@@ -1,0 +1,70 @@
+"""A queue in which each object is once, and is handed out to one worker at a time. Pure state, no I/O.
+
+What arrives for an object that waits is added to it; what arrives for one that is being worked on waits until that
+is over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from conductor_model.refs import ObjectKey
+
+Item = TypeVar("Item")
+
+
+@dataclass(slots=True)
+class Batch(Generic[Item]):
+    """What has come in for one object, oldest first; never empty."""
+
+    key: ObjectKey
+    items: list[Item] = field(default_factory=list)
+
+
+class KeyedQueue(Generic[Item]):
+    """Objects with what came in for them, in order of arrival."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[ObjectKey, Batch[Item]] = {}
+        self._ready: deque[ObjectKey] = deque()
+        self._active: set[ObjectKey] = set()
+
+    @property
+    def active(self) -> int:
+        """How many objects are being worked on."""
+        return len(self._active)
+
+    def add(self, key: ObjectKey, item: Item) -> None:
+        batch = self._waiting.get(key)
+        if batch is None:
+            self._waiting[key] = batch = Batch(key)
+            if key not in self._active:
+                self._ready.append(key)
+        batch.items.append(item)
+
+    def take(self) -> Batch[Item] | None:
+        """The next object that nobody works on; it is worked on from now. None if there is none."""
+        if not self._ready:
+            return None
+        key = self._ready.popleft()
+        self._active.add(key)
+        return self._waiting.pop(key)
+
+    def take_more(self, key: ObjectKey) -> Batch[Item] | None:
+        """What came in for an object while it was worked on, to go on with it."""
+        return self._waiting.pop(key, None)
+
+    def release(self, key: ObjectKey) -> None:
+        """The object is no longer worked on."""
+        self._active.discard(key)
+        if key in self._waiting:
+            self._ready.append(key)
+
+    def drain(self) -> list[Batch[Item]]:
+        """Everything that waits; the queue forgets it."""
+        batches = list(self._waiting.values())
+        self._waiting.clear()
+        self._ready.clear()
+        return batches
