@@ -1,0 +1,178 @@
+"""Writes decisions to the API. A binding is committed by one write: the claim's reference in ``spec.claimRefs``.
+
+Every write is guarded by the version that the decision was made on, and made only while this replica leads; the answer
+goes into the view at once, so that the next decision sees it. Who loses a race gets Conflict, and the view what won.
+Nothing is destroyed on a belief: ``gone`` asks the API server first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from conductor_kube import AlreadyExists, Conflict, KubeClient, NotFound, says
+from conductor_model.annotations import TRACEPARENT
+from conductor_model.claims import ClaimStatus, DatabaseClaim
+from conductor_model.concrete import ClaimRef, Concrete
+from conductor_model.kinds import BY_GROUP_KIND
+from conductor_model.meta import KubeObject
+from conductor_model.refs import ObjectKey, ResourceType
+from conductor_scheduler.decide import DeleteConcrete, Release
+from conductor_scheduler.status import as_applied
+from conductor_scheduler.template import Draft, claim_ref
+from conductor_scheduler.view import View
+
+FIELD_MANAGER = "conductor-scheduler"
+
+
+class NotLeading(Exception):
+    """This replica's lease may have passed to another: it must not write."""
+
+
+class Committer:
+    """The scheduler's hand on the API server."""
+
+    def __init__(self, kube: KubeClient, view: View, leading: Callable[[], bool]) -> None:
+        self._kube = kube
+        self._view = view
+        self._leading = leading
+
+    async def bind(self, claim: DatabaseClaim, concrete: Concrete, traceparent: str | None) -> Concrete:
+        """Put the claim's reference into the resource. Raises Conflict when the resource has changed meanwhile."""
+        kept = [_dump_ref(ref) for ref in concrete.spec.claim_refs if ref is not concrete.ref_of(claim.key)]
+        annotations = {} if traceparent is None else {TRACEPARENT: traceparent}
+        return await self._write_refs(concrete, [*kept, claim_ref(claim)], annotations)
+
+    async def provision(self, claim: DatabaseClaim, draft: Draft, traceparent: str | None) -> Concrete:
+        """Create the resource. One of that name that already carries this claim is the same decision, taken before.
+
+        Raises AlreadyExists when the name is taken by anything else, Conflict when what had it has just gone.
+        """
+        self._check_lead()
+        key = draft.key
+        try:
+            data = await self._kube.create(
+                draft.type, key.namespace, draft.traced(traceparent), field_manager=FIELD_MANAGER
+            )
+        except AlreadyExists as error:
+            if await self.refresh(key) is None:
+                raise Conflict(f"{key.name} has just gone", what=error.what) from error
+            existing = self._view.concretes.get(key)
+            if existing is None or existing.being_deleted or existing not in self._view.bound_to(claim.uid):
+                raise
+            return existing
+        self._view.observe(key, data)
+        return self._view.concretes[key]
+
+    async def carry_out(self, concrete: Concrete, action: Release, now: datetime) -> None:
+        """Release: delete the resource, or write its references anew. Raises Conflict when it has changed meanwhile."""
+        if isinstance(action, DeleteConcrete):
+            await self._delete(concrete, now)
+            return
+        refs = [
+            _dump_ref(ref.model_copy(update={"released_at": now}) if ref.uid in action.released else ref)
+            for ref in action.refs
+        ]
+        try:
+            await self._write_refs(concrete, refs, {})
+        except NotFound:
+            self._view.forget(concrete.key)
+        except Conflict:
+            await self.refresh(concrete.key)
+            raise
+
+    async def write_status(self, claim: DatabaseClaim, desired: ClaimStatus) -> bool:
+        """Mirror a decision on the claim. True when something was written; a claim that is gone needs no status.
+
+        Raises Conflict when the claim has changed meanwhile, or is another one of that name.
+        """
+        key, wanted = claim.key, as_applied(desired)
+        if says(claim.status.model_dump(mode="json", by_alias=True, exclude_none=True), wanted):
+            return False
+        self._check_lead()
+        status = {name: value for name, value in wanted.items() if value is not None}
+        try:
+            data = await self._kube.apply(
+                _type(key),
+                key.namespace,
+                key.name,
+                {"metadata": {"resourceVersion": claim.metadata.resource_version}, "status": status},
+                field_manager=FIELD_MANAGER,
+                subresource="status",
+            )
+        except (Conflict, NotFound):
+            if await self.refresh(key) is None:
+                return False
+            raise
+        self._view.observe(key, data)
+        return True
+
+    async def gone(self, key: ObjectKey, uid: str) -> bool:
+        """Whether the API server itself says that the object with this uid is no more. Its answer goes to the view."""
+        found = await self.refresh(key)
+        return found is None or found.uid != uid
+
+    async def refresh(self, key: ObjectKey) -> KubeObject | None:
+        """The object as it is now, in the view and returned; None when the API server says that it does not exist.
+
+        NotFound counts only for a kind that is served: the client tells a missing kind apart.
+        """
+        try:
+            data = await self._kube.get(_type(key), key.namespace, key.name)
+        except NotFound:
+            self._view.forget(key)
+            return None
+        self._view.observe(key, data)
+        return self._view.get(key)
+
+    async def _write_refs(
+        self, concrete: Concrete, refs: list[dict[str, Any]], annotations: Mapping[str, str]
+    ) -> Concrete:
+        self._check_lead()
+        metadata: dict[str, Any] = {"resourceVersion": concrete.metadata.resource_version}
+        if annotations:
+            metadata["annotations"] = dict(annotations)
+        key = concrete.key
+        data = await self._kube.merge_patch(
+            _type(key),
+            key.namespace,
+            key.name,
+            {"metadata": metadata, "spec": {"claimRefs": refs}},
+            field_manager=FIELD_MANAGER,
+        )
+        self._view.observe(key, data)
+        return self._view.concretes[key]
+
+    async def _delete(self, concrete: Concrete, now: datetime) -> None:
+        self._check_lead()
+        key, metadata = concrete.key, concrete.metadata
+        try:
+            await self._kube.delete(
+                _type(key),
+                key.namespace,
+                key.name,
+                uid=concrete.uid,
+                resource_version=metadata.resource_version,
+            )
+        except NotFound:
+            self._view.forget(key)
+        except Conflict:
+            await self.refresh(key)
+            raise
+        else:
+            # Until the watcher tells: it is not to be deleted twice, nor bound.
+            deleted = metadata.model_copy(update={"deletion_timestamp": now})
+            self._view.put(key, concrete.model_copy(update={"metadata": deleted}))
+
+    def _check_lead(self) -> None:
+        if not self._leading():
+            raise NotLeading
+
+
+def _type(key: ObjectKey) -> ResourceType:
+    return BY_GROUP_KIND[key.group_kind].type
+
+
+def _dump_ref(ref: ClaimRef) -> dict[str, Any]:
+    return ref.model_dump(mode="json", by_alias=True, exclude_defaults=True)

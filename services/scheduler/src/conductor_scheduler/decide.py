@@ -1,0 +1,385 @@
+"""What to do about a claim, and about a concrete resource whose claim is gone. Pure: a view in, a decision out.
+
+Existing free resources come before new ones; then the smallest adequate capacity, the lowest cost, the name. The same
+view gives the same decision, in whatever order its objects became known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TypeVar
+
+from conductor_model.claims import BoundResource, DatabaseClaim
+from conductor_model.concrete import ClaimRef, Concrete, ConcreteCondition, RebindPolicy
+from conductor_model.conditions import is_true
+from conductor_model.meta import KubeObject
+from conductor_model.quantity import Quantity
+from conductor_model.refs import ObjectKey
+from conductor_model.resourceclass import ResourceClass
+from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.fit import Offer, Wish, is_full, unavailable, unsuited
+from conductor_scheduler.template import Draft, TemplateError, claim_ref, draft, name_for
+from conductor_scheduler.view import Change, View, claim_key
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One candidate's fate."""
+
+    key: ObjectKey
+    reason: str | None
+    """Why not; None when it fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Commit the claim's reference to an existing resource."""
+
+    concrete: Concrete
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """Make a new resource from a class, bound from the start."""
+
+    source: ResourceClass
+    draft: Draft
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing fits now."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The claim is bound already."""
+
+    concrete: Concrete
+    surplus: tuple[Concrete, ...]
+    """Further resources that carry the claim's reference: a deposed scheduler's late write. They are let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The claim's status names a resource that no longer carries its reference, or is not there. To be verified."""
+
+    bound: BoundResource
+
+
+Decision = Bind | Provision | Wait | Keep | Vanished
+Candidate = TypeVar("Candidate", Concrete, ResourceClass)
+
+
+def decide(claim: DatabaseClaim, view: View, config: SchedulerConfig) -> Decision:
+    """The one thing to do about a claim that exists and is not being deleted."""
+    bound = view.bound_to(claim.uid)
+    if bound:
+        keeper = _keeper(claim, bound)
+        surplus = (concrete for concrete in bound if concrete is not keeper and not concrete.being_deleted)
+        return Keep(keeper, tuple(surplus))
+    if claim.status.bound_resource is not None:
+        return Vanished(claim.status.bound_resource)
+    return _schedule(Wish(claim, config), view)
+
+
+def _keeper(claim: DatabaseClaim, bound: Sequence[Concrete]) -> Concrete:
+    """The one that the claim's status already shows, else the oldest, else the first by name."""
+    shown = claim.status.bound_resource
+
+    def rank(concrete: Concrete) -> tuple[bool, str, ObjectKey]:
+        created = concrete.metadata.creation_timestamp
+        return (
+            shown is None or shown.uid != concrete.uid,
+            created.isoformat() if created else "~",
+            concrete.key,
+        )
+
+    return min(bound, key=rank)
+
+
+def _schedule(wish: Wish, view: View) -> Decision:
+    claim, claimant = wish.claim, wish.claim.key
+    wanted = claim.spec.resource_name
+    verdicts: list[Verdict] = []
+    fitting: list[tuple[Concrete, Offer]] = []
+    for key, concrete in _in_order(view.concretes):
+        if wanted is not None and key.name != wanted:
+            continue
+        if wanted is None and claimant.group_kind not in concrete.implements:
+            continue
+        if wanted is None and is_full(concrete):
+            # Most are. What they would offer is looked at only for a claim that names one.
+            verdicts.append(Verdict(key, unavailable(concrete, claimant, claim.uid)))
+            continue
+        try:
+            offer = _offer_of(key, concrete, view)
+        except ValueError as error:
+            verdicts.append(Verdict(key, f"cannot be judged: {error}"))
+            continue
+        reason = (
+            unsuited(wish, offer) or unavailable(concrete, claimant, claim.uid) or _unsettled(concrete, view)
+        )
+        verdicts.append(Verdict(key, reason))
+        if reason is None:
+            fitting.append((concrete, offer))
+    verdicts.extend(_unreadable(view, wanted))
+    if fitting:
+        concrete, _ = min(fitting, key=lambda pair: _rank(wish, pair[1]))
+        return Bind(concrete, tuple(verdicts))
+    if wanted is not None:
+        if not verdicts:
+            return Wait("ResourceNotFound", f"resource {wanted} does not exist yet; waiting for it")
+        return Wait("ResourceDoesNotFit", _summary(verdicts))
+
+    drafts: list[tuple[ResourceClass, Draft, Offer]] = []
+    for key, source in _in_order(view.classes):
+        if source.being_deleted:
+            continue
+        verdict, made = _consider(wish, key, source)
+        if verdict is not None:
+            verdicts.append(verdict)
+        if made is not None:
+            drafts.append(made)
+    if drafts:
+        source, made_draft, _ = min(drafts, key=lambda entry: _rank(wish, entry[2]))
+        return Provision(source, made_draft, tuple(verdicts))
+    if not verdicts:
+        return Wait("NothingOffered", f"0/0 fit: no resource or class for {claim.kind} is offered")
+    return Wait("NothingFits", _summary(verdicts))
+
+
+def _consider(
+    wish: Wish, key: ObjectKey, source: ResourceClass
+) -> tuple[Verdict | None, tuple[ResourceClass, Draft, Offer] | None]:
+    claim_kind = wish.claim.key.group_kind
+    named = bool(source.supported_resources)
+    if named and not source.supports(claim_kind):
+        return None, None
+    try:
+        made = draft(wish.claim, source)
+    except TemplateError as error:
+        return Verdict(key, str(error)), None
+    if not named and claim_kind not in made.concrete.implements:
+        return None, None
+    offer = Offer(
+        key=key,
+        implements=made.concrete.implements,
+        version=made.concrete.offered_version,
+        capabilities=source.capabilities,
+        capacity=source.capabilities.capacity,
+        labels=source.template.metadata.labels,
+        class_names=frozenset({source.metadata.name, source.offered_profile}),
+    )
+    reason = unsuited(wish, offer)
+    return Verdict(key, reason), None if reason else (source, made, offer)
+
+
+def _in_order(candidates: Mapping[ObjectKey, Candidate]) -> list[tuple[ObjectKey, Candidate]]:
+    """By kind, namespace and name. Keys compare field by field in Python; tuples of strings do so in C."""
+    return sorted(
+        candidates.items(), key=lambda item: (item[0].group_kind.kind, item[0].namespace, item[0].name)
+    )
+
+
+def _unsettled(concrete: Concrete, view: View) -> str | None:
+    """What a claim that is not known takes of a shared resource is not known either."""
+    for ref in concrete.bound_refs:
+        if view.claim_of(ref) is None:
+            return "is bound to a claim of which nothing is known yet"
+    return None
+
+
+def _offer_of(key: ObjectKey, concrete: Concrete, view: View) -> Offer:
+    """Raises ValueError when the provisioner reports a version that is none."""
+    names = set[str]()
+    if concrete.spec.resource_class is not None:
+        names.add(concrete.spec.resource_class)
+        names.update(
+            source.offered_profile
+            for source in view.classes.values()
+            if source.metadata.name == concrete.spec.resource_class
+            and source.metadata.namespace == concrete.metadata.namespace
+        )
+    return Offer(
+        key=key,
+        implements=concrete.implements,
+        version=concrete.offered_version,
+        capabilities=concrete.spec.capabilities,
+        capacity=remaining_capacity(concrete, view),
+        labels=concrete.metadata.labels,
+        class_names=frozenset(names),
+    )
+
+
+def remaining_capacity(concrete: Concrete, view: View) -> dict[str, Quantity]:
+    """What its bound claims leave of its capacity."""
+    left = dict(concrete.spec.capabilities.capacity)
+    for ref in concrete.bound_refs:
+        claim = view.claim_of(ref)
+        if claim is None:
+            continue
+        for name, taken in claim.spec.requirements.capacity.items():
+            if name in left:
+                left[name] = left[name] - taken
+    return left
+
+
+def _unreadable(view: View, wanted: str | None) -> Iterable[Verdict]:
+    """Candidates that cannot be read are named only when the claim asks for them; their own status says the rest."""
+    for key, unreadable in sorted(view.unreadable.items()):
+        if key.name == wanted:
+            yield Verdict(key, f"is not valid: {unreadable.problem}")
+
+
+def _rank(wish: Wish, offer: Offer) -> tuple[Fraction, Decimal, ObjectKey]:
+    """Best first: the least capacity beyond what is asked for, the lowest cost, the name."""
+    wanted = wish.claim.spec.requirements.capacity
+    surplus = Fraction(0)
+    for name, offered in offer.capacity.items():
+        if name in wanted and wanted[name].value > 0:
+            surplus += Fraction(offered.value) / Fraction(wanted[name].value)
+    if not wanted:
+        surplus = sum((Fraction(offered.value) for offered in offer.capacity.values()), Fraction(0))
+    stated = offer.capabilities.cost
+    cost = wish.config.cost_rank(stated) if stated is not None else None
+    return surplus, cost if cost is not None else Decimal("Infinity"), offer.key
+
+
+_SUMMARY_LENGTH = 1024
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    """ "0/3 fit: rds-small: capacity.storage 20Gi < 25Gi; …", bounded; the same verdicts give the same text."""
+    text = f"0/{len(verdicts)} fit"
+    for index, verdict in enumerate(verdicts):
+        entry = f"{'; ' if index else ': '}{verdict.key.name}: {verdict.reason}"
+        if len(text) + len(entry) > _SUMMARY_LENGTH:
+            return f"{text}; and {len(verdicts) - index} more"
+        text += entry
+    return text
+
+
+def committed(claim: DatabaseClaim, concrete: Concrete) -> Concrete:
+    """The resource as it is once the claim's binding is committed."""
+    mine = concrete.ref_of(claim.key)
+    ref = ClaimRef.model_validate(claim_ref(claim))
+    refs = (*(each for each in concrete.spec.claim_refs if each is not mine), ref)
+    return concrete.model_copy(update={"spec": concrete.spec.model_copy(update={"claim_refs": refs})})
+
+
+def helped(change: Change, waiting: Iterable[DatabaseClaim], view: View) -> list[DatabaseClaim]:
+    """The waiting claims that may find now what they did not find before the change, or wait for another reason.
+
+    A resource that has no room, neither before nor after, helps nobody: with it, each binding would make every waiting
+    claim look again. Only the claim that names it is told why it has none.
+    """
+    anybody = _may_help(change, view)
+    candidate = not isinstance(change.before or change.after, DatabaseClaim | ResourceClass)
+
+    def may_be(claim: DatabaseClaim) -> bool:
+        wanted = claim.spec.resource_name
+        return anybody if wanted is None or not candidate else wanted == change.key.name
+
+    return sorted((claim for claim in waiting if may_be(claim)), key=_waiting_since)
+
+
+def _waiting_since(claim: DatabaseClaim) -> tuple[str, str, str]:
+    """Who has waited longest is first."""
+    created = claim.metadata.creation_timestamp
+    return created.isoformat() if created else "", claim.metadata.namespace, claim.metadata.name
+
+
+def _may_help(change: Change, view: View) -> bool:
+    before, after = change.before, change.after
+    if isinstance(before, ResourceClass) or isinstance(after, ResourceClass):
+        return True
+    if isinstance(before, DatabaseClaim) or isinstance(after, DatabaseClaim):
+        return _share(before) != _share(after) and any(
+            concrete.spec.max_claims > 1
+            for side in (before, after)
+            if side is not None
+            for concrete in view.bound_to(side.uid)
+        )
+    return _chance(before) != _chance(after)
+
+
+def _share(claim: KubeObject | None) -> tuple[str, object] | None:
+    """What a claim takes of a resource that it shares."""
+    return (claim.uid, claim.spec.requirements.capacity) if isinstance(claim, DatabaseClaim) else None
+
+
+def _chance(concrete: KubeObject | None) -> tuple[object, ...] | None:
+    """What decides whether one more claim can be bound; None when none can."""
+    if not isinstance(concrete, Concrete) or is_full(concrete):
+        return None
+    ready = is_true(concrete.status.conditions, ConcreteCondition.READY)
+    return (
+        concrete.uid,
+        concrete.metadata.labels,
+        concrete.spec,
+        concrete.status.engine_version,
+        ready,
+        None if ready else concrete.status.phase,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteConcrete:
+    """The last claim is gone and the policy is Delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRefs:
+    """The references as they should stand from now on."""
+
+    refs: tuple[ClaimRef, ...]
+    released: frozenset[str]
+    """uids of the claims whose entries are marked as released."""
+
+
+Release = DeleteConcrete | ReplaceRefs
+
+
+def orphaned_refs(concrete: Concrete, view: View) -> tuple[ClaimRef, ...]:
+    """Bound references whose claim the view does not have. The API server must be asked before anything follows.
+
+    None while a binding is being written: what is not committed needs no release, and its resource must not suffer.
+    """
+    if concrete.being_deleted or view.is_assumed(concrete.key):
+        return ()
+    return tuple(
+        ref for ref in concrete.bound_refs if view.claim_of(ref) is None and claim_key(ref) is not None
+    )
+
+
+def release(concrete: Concrete, gone: frozenset[str]) -> Release:
+    """What becomes of a resource when the claims with these uids are known to be gone.
+
+    Delete removes the resource with its last claim, and frees the place of any other. Retain keeps the entries,
+    marked, so that the resource is not bound again before an administrator has seen to it.
+    """
+    if concrete.spec.rebind_policy is RebindPolicy.RETAIN:
+        return ReplaceRefs(concrete.spec.claim_refs, gone)
+    rest = tuple(ref for ref in concrete.spec.claim_refs if ref.uid not in gone)
+    return ReplaceRefs(rest, frozenset()) if any(ref.bound for ref in rest) else DeleteConcrete()
+
+
+def let_go(surplus: Concrete, claim: DatabaseClaim) -> Release:
+    """What becomes of a second resource that carries a claim's reference. The claim never used it."""
+    made_for_it = surplus.metadata.name == name_for(claim)
+    if (
+        made_for_it
+        and surplus.spec.rebind_policy is RebindPolicy.DELETE
+        and len(surplus.spec.claim_refs) == 1
+    ):
+        return DeleteConcrete()
+    return ReplaceRefs(tuple(ref for ref in surplus.spec.claim_refs if ref.uid != claim.uid), frozenset())

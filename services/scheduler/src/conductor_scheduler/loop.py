@@ -1,0 +1,226 @@
+"""Drives the scheduler: objects that changed make others dirty, dirty ones are settled, and writes overlap.
+
+Deciding is serial, so two claims never see the same free place; what is being written is *assumed* in the view until the
+API server's answer replaces it. A claim that fits nothing waits without cost, and is decided again when a candidate
+changes. Whatever goes wrong about one object delays that object only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from conductor_bus import CaughtUp, ObjectMessage, Restarted
+from conductor_kube import Conflict, KubeClient, KubeError, NotServed, Throttled
+from conductor_model.claims import DatabaseClaim
+from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, CONCRETE_MODELS, RESOURCE_CLASS, WATCHED_KINDS
+from conductor_model.refs import GroupKind, ObjectKey
+from conductor_scheduler.commit import Committer, NotLeading
+from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.decide import helped
+from conductor_scheduler.dirty import DirtyKeys
+from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.settle import Settler
+from conductor_scheduler.view import Change, View, affected
+
+log = logging.getLogger(__name__)
+
+KINDS: tuple[GroupKind, ...] = tuple(kind.group_kind for kind in WATCHED_KINDS)
+_WRITES_IN_FLIGHT = 32
+_LIST_AGAIN = 1.0
+_COMPARE_EVERY = 600.0
+
+
+class Scheduler:
+    """One leadership's work, from the present state of the world onwards."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        config: SchedulerConfig,
+        metrics: Metrics,
+        *,
+        leading: Callable[[], bool],
+        now: Callable[[], datetime],
+        compare_every: float = _COMPARE_EVERY,
+    ) -> None:
+        self.view = View(on_change=self._changed)
+        self._kube = kube
+        self._metrics = metrics
+        self._compare_every = compare_every
+        self._dirty = DirtyKeys()
+        self._commit = Committer(kube, self.view, leading)
+        self._settler = Settler(self.view, self._commit, config, metrics, now=now, mark=self._dirty.mark)
+        self._in_flight = asyncio.Semaphore(_WRITES_IN_FLIGHT)
+        self._caught_up = asyncio.Event()
+
+    async def run(self, messages: AsyncIterator[ObjectMessage | CaughtUp | Restarted]) -> None:
+        """Until cancelled, or until this replica may no longer lead: then raises an ExceptionGroup of NotLeading."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(messages))
+                tasks.create_task(self._settle_dirty(tasks))
+                tasks.create_task(self._compare_now_and_then())
+        finally:
+            self._dirty.close()
+
+    @property
+    def caught_up(self) -> bool:
+        return self._caught_up.is_set()
+
+    @property
+    def idle(self) -> bool:
+        """All that was heard of is settled."""
+        return self._dirty.idle
+
+    async def _listen(self, messages: AsyncIterator[ObjectMessage | CaughtUp | Restarted]) -> None:
+        told: set[ObjectKey] | None = set()
+        async for message in messages:
+            match message:
+                case ObjectMessage():
+                    if told is not None and not message.deleted:
+                        told.add(message.key)
+                    self._hear(message)
+                case Restarted():
+                    log.warning("the bus starts over: %s", message.reason)
+                    told = set()
+                case CaughtUp():
+                    await self._catch_up(told or set())
+                    told = None
+
+    def _hear(self, message: ObjectMessage) -> None:
+        key = message.key
+        if message.deleted:
+            held = self.view.get(key)
+            if held is not None and held.uid == message.uid:
+                self.view.forget(key)
+            return
+        try:
+            self.view.observe(key, message.data)
+        except ValidationError as error:
+            log.error("%s cannot be read at all: %d errors", key, error.error_count())
+            return
+        claim = self.view.claims.get(key)
+        if claim is not None and claim.uid == message.uid and message.traceparent is not None:
+            self._settler.traces[key] = message.traceparent
+
+    async def _catch_up(self, told: set[ObjectKey]) -> None:
+        """The bus has told all it has. What it did not tell may be gone, or may be behind: the API server knows.
+
+        A list of claims and resources from the API makes the view at least as new as anything that an earlier leader
+        has written; without it a binding that the watcher has not seen yet could be made twice. So nothing is decided
+        before there was one, however long that takes.
+        """
+        while True:
+            try:
+                await self._compare_with_api(told)
+                break
+            except KubeError as error:
+                log.warning("the API server does not tell what there is, trying again: %s", error)
+                await asyncio.sleep(_LIST_AGAIN)
+        self._caught_up.set()
+        log.info(
+            "caught up: %d claims, %d resources, %d classes",
+            len(self.view.claims),
+            len(self.view.concretes),
+            len(self.view.classes),
+        )
+
+    async def _compare_now_and_then(self) -> None:
+        """Finds what a bus that was lost together with its watcher never told: that something is gone."""
+        await self._caught_up.wait()
+        while True:
+            await asyncio.sleep(self._compare_every)
+            try:
+                await self._compare_with_api(None)
+            except KubeError as error:
+                log.warning("not compared with the API server this time: %s", error)
+
+    async def _compare_with_api(self, told: set[ObjectKey] | None) -> None:
+        """Take in what the API server has, and look up what it has not; classes that the bus told of are believed.
+
+        Raises KubeError when a kind that is served cannot be listed.
+        """
+        listed = set[ObjectKey]()
+        for group_kind in (*CLAIM_MODELS, *CONCRETE_MODELS):
+            try:
+                async for page in self._kube.list(BY_GROUP_KIND[group_kind].type):
+                    for item in page.items:
+                        listed.add(item.key)
+                        held = self.view.get(item.key)
+                        if held is None or held.metadata.resource_version != item.resource_version:
+                            self.view.observe(item.key, item.raw)
+            except NotServed:
+                log.info("%s is not served", group_kind)
+        for key in [*self.view.claims, *self.view.concretes, *self.view.classes, *self.view.unreadable]:
+            if key in listed or (
+                key.group_kind == RESOURCE_CLASS.group_kind and (told is None or key in told)
+            ):
+                continue
+            try:
+                await self._commit.refresh(key)
+            except NotServed as error:
+                log.info("nothing is concluded about %s: %s", key, error)
+
+    def _changed(self, change: Change) -> None:
+        """What could now be decided differently?"""
+        if change.replaced:
+            self._settler.forget(change.key)
+        if not (self._dirty.is_busy(change.key) and _same_wish(change)):
+            self._dirty.mark(change.key)
+        for key in affected(change, self.view):
+            if key != change.key:
+                self._dirty.mark(key)
+        waiting = (self.view.claims[key] for key in self._settler.waiting if key in self.view.claims)
+        for claim in helped(change, waiting, self.view):
+            self._dirty.mark(claim.key)
+
+    async def _settle_dirty(self, tasks: asyncio.TaskGroup) -> None:
+        await self._caught_up.wait()
+        while True:
+            await self._in_flight.acquire()
+            key = await self._dirty.take()
+            self._metrics.waiting.set(len(self._settler.waiting))
+            if not self._settler.has_work(key):
+                self._dirty.done(key)
+                self._in_flight.release()
+                continue
+            tasks.create_task(self._settle(key))
+            # The task decides and assumes before its first await: the next decision sees the assumption.
+            await asyncio.sleep(0)
+
+    async def _settle(self, key: ObjectKey) -> None:
+        try:
+            await self._settler.settle(key)
+            self._dirty.done(key)
+        except NotLeading:
+            raise
+        except KubeError as error:
+            asked_for = error.retry_after if isinstance(error, Throttled) else 0.0
+            pause = self._dirty.failed(key, at_once=isinstance(error, Conflict), at_least=asked_for)
+            log.log(logging.WARNING if pause else logging.INFO, "%s: %s; again in %.1f s", key, error, pause)
+        except Exception:
+            self._metrics.unexpected.inc()
+            pause = self._dirty.failed(key)
+            log.exception("%s: unexpected, again in %.1f s", key, pause)
+        finally:
+            self._in_flight.release()
+
+
+def _same_wish(change: Change) -> bool:
+    """A claim whose status alone changed while it was being settled: the scheduler's own write."""
+    before, after = change.before, change.after
+    return (
+        isinstance(before, DatabaseClaim)
+        and isinstance(after, DatabaseClaim)
+        and before.uid == after.uid
+        and before.metadata.generation == after.metadata.generation
+        and before.being_deleted == after.being_deleted
+    )
+
+
+__all__ = ["KINDS", "NotLeading", "Scheduler"]

@@ -1,0 +1,259 @@
+"""One object's work: decide about it, write what was decided, and say so on the claim.
+
+Raises KubeError where trying again may help, after the claim says what is wrong wherever that is for people to mend.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from opentelemetry import trace
+
+from conductor_kube import AlreadyExists, Conflict, Forbidden, Invalid, KubeError, NotFound, NotServed
+from conductor_model.claims import ClaimCondition, ClaimStatus, DatabaseClaim
+from conductor_model.concrete import Concrete
+from conductor_model.conditions import condition
+from conductor_model.kinds import CLAIM_MODELS, CONCRETE_MODELS
+from conductor_model.refs import GroupKind, ObjectKey
+from conductor_scheduler import status
+from conductor_scheduler.commit import Committer
+from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.decide import (
+    Bind,
+    Keep,
+    Provision,
+    Vanished,
+    Wait,
+    committed,
+    decide,
+    let_go,
+    orphaned_refs,
+    release,
+)
+from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.view import Unreadable, View, claim_key
+from conductor_telemetry import claim_root_context, context_from, current_traceparent
+
+log = logging.getLogger(__name__)
+tracer = trace.get_tracer("conductor-scheduler")
+
+_MESSAGE_LENGTH = 1024
+_REFUSALS = (Invalid, AlreadyExists, Forbidden, NotFound, NotServed)
+"""Answers that say that a write was not made, and that somebody may have to do something about it."""
+
+
+class Settler:
+    """Settles one object at a time per key; up to its first write, a settlement does not give way to any other."""
+
+    def __init__(
+        self,
+        view: View,
+        commit: Committer,
+        config: SchedulerConfig,
+        metrics: Metrics,
+        *,
+        now: Callable[[], datetime],
+        mark: Callable[[ObjectKey], None],
+    ) -> None:
+        self.waiting: set[ObjectKey] = set()
+        """Claims that nothing fits at present."""
+        self.traces: dict[ObjectKey, str] = {}
+        """The traceparent of each claim's last message."""
+        self._view = view
+        self._commit = commit
+        self._config = config
+        self._metrics = metrics
+        self._now = now
+        self._mark = mark
+        self._doubted: set[ObjectKey] = set()
+        """Resources that a write to was sent, and nothing is known of its outcome."""
+        self._unsure: dict[ObjectKey, ObjectKey] = {}
+        """Claim -> the resource that may or may not have been created for it."""
+
+    def has_work(self, key: ObjectKey) -> bool:
+        if key.group_kind in CLAIM_MODELS:
+            claim = self._view.claims.get(key)
+            return key in self._view.unreadable or (claim is not None and not claim.being_deleted)
+        concrete = self._view.concretes.get(key)
+        return key in self._doubted or (concrete is not None and bool(orphaned_refs(concrete, self._view)))
+
+    def forget(self, key: ObjectKey) -> None:
+        """The object is gone, whatever has its name now."""
+        self.waiting.discard(key)
+        self.traces.pop(key, None)
+        self._unsure.pop(key, None)
+
+    async def settle(self, key: ObjectKey) -> None:
+        if key.group_kind not in CLAIM_MODELS:
+            await self._settle_concrete(key)
+        elif (unreadable := self._view.unreadable.get(key)) is not None:
+            await self._refuse(unreadable)
+        elif (claim := self._view.claims.get(key)) is not None:
+            await self._settle_claim(claim)
+
+    async def _settle_claim(self, claim: DatabaseClaim) -> None:
+        if claim.key in self._unsure:
+            await self._commit.refresh(self._unsure[claim.key])
+            self._unsure.pop(claim.key, None)
+            if self._view.claims.get(claim.key) is not claim:
+                self._mark(claim.key)
+                return
+        bound = self._view.bound_to(claim.uid)
+        if any(self._view.is_assumed(concrete.key) for concrete in bound):
+            return  # The outcome of its binding is being found out; that marks the claim again.
+        decision = decide(claim, self._view, self._config)
+        self._metrics.attempts.labels(type(decision).__name__.lower()).inc()
+        if not isinstance(decision, Wait):
+            self.waiting.discard(claim.key)
+        match decision:
+            case Wait(reason, message):
+                await self._wait(claim, reason, message)
+            case Keep():
+                await self._keep(claim, decision)
+            case Bind():
+                await self._bind(claim, decision)
+            case Provision():
+                await self._provision(claim, decision)
+            case Vanished():
+                await self._verify_vanished(claim, decision)
+
+    async def _wait(self, claim: DatabaseClaim, reason: str, message: str) -> None:
+        self.waiting.add(claim.key)
+        await self._report(claim, status.pending(claim, reason, message[:_MESSAGE_LENGTH], self._now()))
+
+    async def _bind(self, claim: DatabaseClaim, decision: Bind) -> None:
+        concrete = decision.concrete
+        self._view.assume(committed(claim, concrete))
+        async with self._span(claim, "bind", decision):
+            try:
+                bound = await self._commit.bind(claim, concrete, current_traceparent())
+            except KubeError as error:
+                self._doubted.add(concrete.key)
+                self._mark(concrete.key)
+                if isinstance(error, Invalid):
+                    refused = f"binding to {concrete.metadata.name} was refused: {error.message}"
+                    await self._wait(claim, "BindingRefused", refused)
+                raise
+            self._metrics.bound.labels("existing").inc()
+            await self._report(claim, status.bound(claim, bound, status.chosen(decision), self._now()))
+
+    async def _provision(self, claim: DatabaseClaim, decision: Provision) -> None:
+        name, source = decision.draft.key.name, decision.source.metadata.name
+        async with self._span(claim, "provision", decision):
+            try:
+                bound = await self._commit.provision(claim, decision.draft, current_traceparent())
+            except _REFUSALS as error:
+                refused = f"{name} from class {source} was refused: {error.message}"
+                await self._wait(claim, "ProvisioningRefused", refused)
+                if isinstance(error, Invalid):
+                    return  # Until the class, or anything that may be bound instead, changes.
+                raise
+            except KubeError:
+                self._unsure[claim.key] = decision.draft.key
+                raise
+            self._metrics.bound.labels("provisioned").inc()
+            await self._report(claim, status.bound(claim, bound, status.chosen(decision), self._now()))
+
+    async def _keep(self, claim: DatabaseClaim, decision: Keep) -> None:
+        for surplus in decision.surplus:
+            log.warning("%s is bound to %s too: letting that go", claim.key, surplus.key)
+            await self._commit.carry_out(surplus, let_go(surplus, claim), self._now())
+        await self._report(claim, status.bound(claim, decision.concrete, None, self._now()))
+
+    async def _verify_vanished(self, claim: DatabaseClaim, decision: Vanished) -> None:
+        bound = decision.bound
+        group, _, _ = bound.api_version.partition("/")
+        key = ObjectKey(GroupKind(group, bound.kind), bound.namespace, bound.name)
+        if key.group_kind not in CONCRETE_MODELS:
+            return
+        found = await self._commit.refresh(key)
+        if key in self._view.unreadable:
+            log.warning("%s: %s cannot be read, so nothing is concluded from it", claim.key, key)
+            return
+        if self._view.bound_to(claim.uid):
+            self._mark(claim.key)
+            return
+        if found is not None and found.uid == bound.uid:
+            reason, message = "ReferenceRemoved", f"{bound.name} no longer carries this claim's reference"
+        else:
+            reason, message = "ResourceGone", f"{bound.kind} {bound.namespace}/{bound.name} no longer exists"
+        await self._report(claim, status.lost(claim, reason, message, self._now()))
+
+    async def _settle_concrete(self, key: ObjectKey) -> None:
+        if key in self._doubted:
+            await self._commit.refresh(key)
+            self._doubted.discard(key)
+            self._view.withdraw(key)
+        concrete = self._view.concretes.get(key)
+        if concrete is not None:
+            await self._release_orphans(concrete)
+
+    async def _release_orphans(self, concrete: Concrete) -> None:
+        """Release what belongs to claims that the API server says are gone."""
+        gone = set[str]()
+        for ref in orphaned_refs(concrete, self._view):
+            claim = claim_key(ref)
+            if claim is not None and ref.uid and await self._commit.gone(claim, ref.uid):
+                gone.add(ref.uid)
+        current = self._view.concretes.get(concrete.key)
+        if current is None:
+            return
+        # What was found out is about the references as they are now, if they are still there.
+        gone &= {ref.uid for ref in orphaned_refs(current, self._view) if ref.uid}
+        if not gone:
+            return
+        action = release(current, frozenset(gone))
+        with tracer.start_as_current_span(f"release {current.kind}", attributes=_place(current)):
+            log.info("%s: its claim is gone: %s", current.key, type(action).__name__)
+            await self._commit.carry_out(current, action, self._now())
+        self._metrics.released.labels(current.spec.rebind_policy.value).inc()
+
+    async def _refuse(self, unreadable: Unreadable) -> None:
+        """A claim that the models refuse: say so on it, with the field. A binding that it has stands."""
+        found, said = unreadable.object, unreadable.claim_status
+        if self._view.bound_to(found.uid) or said.bound_resource is not None:
+            log.warning("%s is bound and cannot be read any more: %s", found.key, unreadable.problem)
+            return
+        claim = DatabaseClaim(
+            api_version=found.api_version, kind=found.kind, metadata=found.metadata, status=said
+        )
+        message = f"the spec is not valid: {unreadable.problem}"[:_MESSAGE_LENGTH]
+        await self._report(claim, status.pending(claim, "InvalidSpec", message, self._now()))
+
+    async def _report(self, claim: DatabaseClaim, desired: ClaimStatus) -> None:
+        try:
+            written = await self._commit.write_status(claim, desired)
+        except Conflict:
+            # Somebody else wrote something else on the claim: what was decided is still to be said.
+            current = self._view.claims.get(claim.key)
+            if current is None or current.uid != claim.uid:
+                raise
+            written = await self._commit.write_status(current, desired)
+        if written:
+            scheduled = condition(desired.conditions, ClaimCondition.SCHEDULED)
+            log.info("%s: %s: %s", claim.key, desired.phase, scheduled.message if scheduled else "")
+
+    @asynccontextmanager
+    async def _span(self, claim: DatabaseClaim, name: str, decision: Bind | Provision) -> AsyncIterator[None]:
+        traceparent = self.traces.get(claim.key)
+        context = context_from(traceparent) if traceparent is not None else claim_root_context(claim.uid)
+        chosen = decision.concrete.key if isinstance(decision, Bind) else decision.draft.key
+        attributes: dict[str, str | int] = {
+            **_place(claim),
+            "conductor.chosen": str(chosen),
+            "conductor.candidates": len(decision.verdicts),
+        }
+        with tracer.start_as_current_span(f"{name} {claim.kind}", context=context, attributes=attributes):
+            yield
+
+
+def _place(found: DatabaseClaim | Concrete) -> dict[str, str]:
+    return {
+        "k8s.namespace.name": found.metadata.namespace,
+        "conductor.kind": found.kind,
+        "conductor.name": found.metadata.name,
+        "conductor.uid": found.uid,
+    }

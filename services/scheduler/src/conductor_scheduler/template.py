@@ -1,0 +1,126 @@
+"""From a class to a concrete resource: what would be made for a claim, and what it would offer.
+
+The name is a function of the claim's uid, so that a decision that is taken twice makes one resource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from pydantic import ValidationError
+
+from conductor_model.annotations import (
+    CLASS_LABEL,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    PROVISIONER_FINALIZER,
+    TRACEPARENT,
+)
+from conductor_model.claims import DatabaseClaim
+from conductor_model.concrete import Concrete
+from conductor_model.kinds import BY_GROUP_KIND, CONCRETE_MODELS
+from conductor_model.refs import ObjectKey, ResourceType
+from conductor_model.resourceclass import ResourceClass
+
+_NAME_LENGTH = 52
+_SUFFIX_LENGTH = 10
+
+
+class TemplateError(ValueError):
+    """The class cannot make a concrete resource; the message says why, for the claim's condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A concrete resource that does not exist yet."""
+
+    type: ResourceType
+    body: Mapping[str, Any]
+    """The manifest to create."""
+    concrete: Concrete
+    """The same, read by its model."""
+
+    @property
+    def key(self) -> ObjectKey:
+        return self.concrete.key
+
+    def traced(self, traceparent: str | None) -> Mapping[str, Any]:
+        """The manifest, with the trace that its provisioner is to go on with."""
+        if traceparent is None:
+            return self.body
+        metadata = self.body["metadata"]
+        annotations = {**metadata["annotations"], TRACEPARENT: traceparent}
+        return {**self.body, "metadata": {**metadata, "annotations": annotations}}
+
+
+def name_for(claim: DatabaseClaim) -> str:
+    """The name of the resource provisioned for a claim: readable, and unlike any other claim's."""
+    suffix = sha256(claim.uid.encode()).hexdigest()[:_SUFFIX_LENGTH]
+    readable = claim.metadata.name[: _NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip("-.")
+    return f"{readable}-{suffix}"
+
+
+def claim_ref(claim: DatabaseClaim) -> dict[str, str]:
+    """The entry that binds a claim, as it stands in ``spec.claimRefs``."""
+    return {
+        "apiVersion": claim.api_version,
+        "kind": claim.kind,
+        "namespace": claim.metadata.namespace,
+        "name": claim.metadata.name,
+        "uid": claim.uid,
+    }
+
+
+def draft(claim: DatabaseClaim, source: ResourceClass) -> Draft:
+    """The concrete resource that the class would make for the claim, bound to it from the start.
+
+    The claim may set ``masterUsername``, and the version where the template leaves it open and the claim names just
+    one. Raises TemplateError.
+    """
+    template = source.template
+    group_kind = template.gvk.group_kind
+    model = CONCRETE_MODELS.get(group_kind)
+    if model is None:
+        raise TemplateError(f"its template's kind {group_kind} is not known")
+    spec: dict[str, Any] = {**template.spec}
+    if claim.spec.master_username is not None:
+        spec["masterUsername"] = claim.spec.master_username
+    if "version" not in spec and claim.spec.version is not None and claim.spec.version.exact is not None:
+        spec["version"] = str(claim.spec.version.exact)
+    spec.setdefault(
+        "capabilities", source.capabilities.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    )
+    spec["rebindPolicy"] = source.rebind_policy.value
+    spec["resourceClass"] = source.metadata.name
+    spec["claimRefs"] = [claim_ref(claim)]
+    body: dict[str, Any] = {
+        "apiVersion": template.api_version,
+        "kind": template.kind,
+        "metadata": {
+            "name": name_for(claim),
+            "namespace": source.metadata.namespace,
+            "labels": {
+                **template.metadata.labels,
+                MANAGED_BY_LABEL: MANAGED_BY,
+                CLASS_LABEL: _label_value(source.metadata.name),
+            },
+            "annotations": dict(template.metadata.annotations),
+            "finalizers": [PROVISIONER_FINALIZER],
+        },
+        "spec": spec,
+    }
+    try:
+        concrete = model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise TemplateError(f"its template is no valid {template.kind}: {field}: {first['msg']}") from error
+    return Draft(BY_GROUP_KIND[group_kind].type, body, concrete)
+
+
+def _label_value(name: str) -> str:
+    """Label values end at 63 characters; a class's name may be longer."""
+    return name if len(name) <= 63 else f"{name[:52].rstrip('-.')}-{sha256(name.encode()).hexdigest()[:10]}"

@@ -1,0 +1,214 @@
+"""The scheduler's view of the world: every claim, concrete resource and class, as last heard of.
+
+It is fed by the bus, and by the answers to the scheduler's own requests, so it is never older than what the scheduler
+itself has done. A version that is older than the one held is ignored: resource versions of one kind can be compared,
+also between objects that followed one another under a name (Kubernetes 1.35 and later promise it).
+
+Every change is told to ``on_change``, wherever it came from: nobody else has to remember whom to wake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from conductor_model.claims import ClaimStatus, DatabaseClaim
+from conductor_model.concrete import ClaimRef, Concrete
+from conductor_model.kinds import CLAIM_MODELS, CONCRETE_MODELS, RESOURCE_CLASS
+from conductor_model.meta import KubeObject
+from conductor_model.refs import ObjectKey
+from conductor_model.resourceclass import ResourceClass
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that the API server accepted and the models refuse."""
+
+    object: KubeObject
+    problem: str
+    claim_status: ClaimStatus = field(default_factory=ClaimStatus)
+    """What a claim says of itself already, so that it is not written again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an object was and what it is; None where it is not there. An unreadable object shows its metadata only."""
+
+    key: ObjectKey
+    before: KubeObject | None
+    after: KubeObject | None
+
+    @property
+    def replaced(self) -> bool:
+        """The object that was there is gone, whether or not another one has its name now."""
+        return self.before is not None and (self.after is None or self.after.uid != self.before.uid)
+
+
+def _nobody(_: Change) -> None:
+    """Whom to tell when nobody asked."""
+
+
+@dataclass(slots=True)
+class View:
+    """The present state, by key. Objects are immutable; the view replaces them."""
+
+    on_change: Callable[[Change], None] = _nobody
+    claims: dict[ObjectKey, DatabaseClaim] = field(default_factory=dict)
+    concretes: dict[ObjectKey, Concrete] = field(default_factory=dict)
+    classes: dict[ObjectKey, ResourceClass] = field(default_factory=dict)
+    unreadable: dict[ObjectKey, Unreadable] = field(default_factory=dict)
+    _claim_by_uid: dict[str, ObjectKey] = field(default_factory=dict)
+    _bound_to: dict[str, set[ObjectKey]] = field(default_factory=dict)
+    _before_assuming: dict[ObjectKey, Concrete] = field(default_factory=dict)
+
+    def observe(self, key: ObjectKey, data: bytes) -> bool:
+        """Take an object's JSON into the view. False when the view already has that version or a newer one.
+
+        Raises ValidationError for what is no object at all.
+        """
+        found: KubeObject | Unreadable
+        try:
+            found = _parse(key, data)
+        except ValidationError as error:
+            found = _unreadable(data, error)
+        meta = (found.object if isinstance(found, Unreadable) else found).metadata
+        held = self.get(key)
+        if held is not None and _version(held.metadata.resource_version) >= _version(meta.resource_version):
+            return False
+        self.put(key, found)
+        return True
+
+    def get(self, key: ObjectKey) -> KubeObject | None:
+        unreadable = self.unreadable.get(key)
+        return (
+            self.claims.get(key)
+            or self.concretes.get(key)
+            or self.classes.get(key)
+            or (unreadable.object if unreadable else None)
+        )
+
+    def put(self, key: ObjectKey, found: KubeObject | Unreadable) -> None:
+        before = self.get(key)
+        self._drop(key)
+        self._add(key, found)
+        self.on_change(Change(key, before, found.object if isinstance(found, Unreadable) else found))
+
+    def forget(self, key: ObjectKey) -> None:
+        before = self.get(key)
+        if before is not None:
+            self._drop(key)
+            self.on_change(Change(key, before, None))
+
+    def assume(self, assumed: Concrete) -> None:
+        """Hold what is being written until the API server has answered; ``put``, ``forget`` and ``withdraw`` end it."""
+        key = assumed.key
+        original = self._before_assuming.get(key) or self.concretes[key]
+        self._drop(key)
+        self._add(key, assumed)
+        self._before_assuming[key] = original
+
+    def is_assumed(self, key: ObjectKey) -> bool:
+        """Whether the view holds something of this object that the API server has not confirmed."""
+        return key in self._before_assuming
+
+    def withdraw(self, key: ObjectKey) -> None:
+        """What was assumed did not come true: back to what the API server said last."""
+        original = self._before_assuming.get(key)
+        if original is not None:
+            self.put(key, original)
+
+    def claim_of(self, ref: ClaimRef) -> DatabaseClaim | None:
+        """The claim that a reference means: the one with its uid, whatever bears the name now."""
+        key = self._claim_by_uid.get(ref.uid or "")
+        return self.claims.get(key) if key is not None else None
+
+    def bound_to(self, uid: str) -> list[Concrete]:
+        """The resources whose ``claimRefs`` carry the claim's uid; more than one only after a mishap."""
+        return [self.concretes[key] for key in sorted(self._bound_to.get(uid, ()))]
+
+    def _add(self, key: ObjectKey, found: KubeObject | Unreadable) -> None:
+        match found:
+            case DatabaseClaim():
+                self.claims[key] = found
+                self._claim_by_uid[found.uid] = key
+            case Concrete():
+                self.concretes[key] = found
+                for ref in found.bound_refs:
+                    self._bound_to.setdefault(ref.uid or "", set()).add(key)
+            case ResourceClass():
+                self.classes[key] = found
+            case Unreadable():
+                self.unreadable[key] = found
+            case _:
+                raise TypeError(f"{key} is not a kind that the scheduler knows")
+
+    def _drop(self, key: ObjectKey) -> None:
+        self.unreadable.pop(key, None)
+        self.classes.pop(key, None)
+        self._before_assuming.pop(key, None)
+        claim = self.claims.pop(key, None)
+        if claim is not None:
+            self._claim_by_uid.pop(claim.uid, None)
+        concrete = self.concretes.pop(key, None)
+        for ref in concrete.bound_refs if concrete is not None else ():
+            keys = self._bound_to.get(ref.uid or "", set())
+            keys.discard(key)
+            if not keys:
+                self._bound_to.pop(ref.uid or "", None)
+
+
+def affected(change: Change, view: View) -> Iterable[ObjectKey]:
+    """The objects about which the change alone may ask for another decision, the changed one included.
+
+    Claims that wait for anything that fits are not named: see ``decide.may_help``.
+    """
+    yield change.key
+    sides = [side for side in (change.before, change.after) if side is not None]
+    for side in sides:
+        if isinstance(side, Concrete):
+            for ref in side.spec.claim_refs:
+                claim = claim_key(ref)
+                if claim is not None:
+                    yield claim
+        elif side is change.after or change.replaced:
+            yield from (concrete.key for concrete in view.bound_to(side.uid))
+
+
+def claim_key(ref: ClaimRef) -> ObjectKey | None:
+    """Where the claim of a reference is; None for a kind that is no claim. People may leave out the apiVersion."""
+    group, _, _ = ref.api_version.partition("/")
+    for group_kind in CLAIM_MODELS:
+        if group_kind.kind == ref.kind and group in {"", group_kind.group}:
+            return ObjectKey(group_kind, ref.namespace, ref.name)
+    return None
+
+
+class _StatusOnly(KubeObject):
+    """A claim whose spec is not looked at."""
+
+    status: ClaimStatus = ClaimStatus()
+
+
+def _parse(key: ObjectKey, data: bytes) -> KubeObject:
+    if key.group_kind == RESOURCE_CLASS.group_kind:
+        return ResourceClass.model_validate_json(data)
+    model = CLAIM_MODELS.get(key.group_kind) or CONCRETE_MODELS.get(key.group_kind)
+    if model is None:
+        raise TypeError(f"{key} is not a kind that the scheduler knows")
+    return model.model_validate_json(data)
+
+
+def _unreadable(data: bytes, error: ValidationError) -> Unreadable:
+    first = error.errors(include_input=False, include_url=False)[0]
+    problem = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    try:
+        status = _StatusOnly.model_validate_json(data).status
+    except ValidationError:
+        status = ClaimStatus()
+    return Unreadable(KubeObject.model_validate_json(data), problem, status)
+
+
+def _version(resource_version: str) -> int:
+    return int(resource_version) if resource_version.isdigit() else 0

@@ -1,0 +1,196 @@
+"""Random lives of claims, resources and classes: decide, assume and release, in any order, keep the promises."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from conductor_model.claims import MySQLInstance
+from conductor_model.concrete import Concrete
+from conductor_model.rds import RDSInstance
+from conductor_model.resourceclass import ResourceClass
+from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.decide import (
+    Bind,
+    DeleteConcrete,
+    Keep,
+    Provision,
+    Release,
+    committed,
+    decide,
+    let_go,
+    orphaned_refs,
+    release,
+)
+from conductor_scheduler.fit import is_full, unavailable
+from conductor_scheduler.view import View
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+NAMES = st.sampled_from("abcd")
+SIZES = st.sampled_from(["5Gi", "20Gi", "50Gi"])
+
+
+def manifest(group: str, kind: str, name: str, uid: str, **body: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": "1"}
+    return {"apiVersion": f"{group}.conductor.io/v1alpha1", "kind": kind, "metadata": metadata, **body}
+
+
+class World(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.view = View()
+        self.uids = count(1)
+
+    @rule(name=NAMES, size=SIZES, wanted=st.none() | NAMES)
+    def create_claim(self, name: str, size: str, wanted: str | None) -> None:
+        """Also in the place of an earlier one that was deleted."""
+        claim = MySQLInstance.model_validate(
+            manifest(
+                "storage",
+                "MySQLInstance",
+                name,
+                f"claim-{next(self.uids)}",
+                spec={"requirements": {"capacity": {"storage": size}}, "resourceName": wanted},
+            )
+        )
+        self.view.put(claim.key, claim)
+
+    @rule(
+        name=NAMES,
+        size=SIZES,
+        places=st.integers(1, 3),
+        ready=st.booleans(),
+        policy=st.sampled_from(["Retain", "Delete"]),
+        reserved=st.none() | NAMES,
+    )
+    def offer(
+        self, name: str, size: str, places: int, ready: bool, policy: str, reserved: str | None
+    ) -> None:
+        refs = [{"kind": "MySQLInstance", "namespace": "ns", "name": reserved}] if reserved else []
+        self.put(
+            RDSInstance.model_validate(
+                manifest(
+                    "database.aws",
+                    "RDSInstance",
+                    name,
+                    f"rds-{next(self.uids)}",
+                    spec={
+                        "engine": "mysql",
+                        "instance-type": "db.t3.small",
+                        "capabilities": {"capacity": {"storage": size}},
+                        "maxClaims": places,
+                        "rebindPolicy": policy,
+                        "claimRefs": refs,
+                    },
+                    status={"conditions": [{"type": "Ready", "status": str(ready), "reason": "X"}]},
+                )
+            )
+        )
+
+    @rule(size=SIZES)
+    def offer_class(self, size: str) -> None:
+        offered = manifest(
+            "core",
+            "ResourceClass",
+            "class",
+            f"class-{next(self.uids)}",
+            capabilities={"capacity": {"storage": size}},
+            template={
+                "apiVersion": "database.aws.conductor.io/v1alpha1",
+                "kind": "RDSInstance",
+                "spec": {"engine": "mysql", "instance-type": "db.t3.small"},
+            },
+        )
+        source = ResourceClass.model_validate(offered)
+        self.view.put(source.key, source)
+
+    @precondition(lambda self: self.view.claims)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        claim = self.view.claims[data.draw(st.sampled_from(sorted(self.view.claims)))]
+        match decide(claim, self.view, SchedulerConfig()):
+            case Bind(concrete=concrete):
+                assert not any(ref.released_at for ref in concrete.spec.claim_refs)
+                assert not concrete.being_deleted
+                self.put(committed(claim, concrete))
+            case Provision(draft=draft):
+                metadata = draft.concrete.metadata.model_copy(update={"uid": f"rds-{next(self.uids)}"})
+                self.put(draft.concrete.model_copy(update={"metadata": metadata}))
+            case Keep(surplus=surplus):
+                for each in surplus:
+                    self.carry_out(each, let_go(each, claim))
+
+    @precondition(lambda self: self.view.claims)
+    @rule(data=st.data())
+    def delete_claim(self, data: st.DataObject) -> None:
+        self.view.forget(data.draw(st.sampled_from(sorted(self.view.claims))))
+
+    @rule()
+    def settle_references(self) -> None:
+        for concrete in list(self.view.concretes.values()):
+            gone = frozenset(ref.uid for ref in orphaned_refs(concrete, self.view) if ref.uid)
+            if gone:
+                self.carry_out(concrete, release(concrete, gone))
+
+    @precondition(lambda self: self.view.concretes)
+    @rule(data=st.data())
+    def clear_released(self, data: st.DataObject) -> None:
+        concrete = self.view.concretes[data.draw(st.sampled_from(sorted(self.view.concretes)))]
+        self.put(_with_refs(concrete, [ref for ref in concrete.spec.claim_refs if ref.released_at is None]))
+
+    def carry_out(self, concrete: Concrete, action: Release) -> None:
+        if isinstance(action, DeleteConcrete):
+            assert concrete.spec.rebind_policy == "Delete"
+            self.view.forget(concrete.key)
+            return
+        self.put(
+            _with_refs(
+                concrete,
+                [
+                    ref.model_copy(update={"released_at": NOW}) if ref.uid in action.released else ref
+                    for ref in action.refs
+                ],
+            )
+        )
+
+    def put(self, concrete: Concrete) -> None:
+        self.view.put(concrete.key, concrete)
+
+    @invariant()
+    def no_resource_has_more_claims_than_places(self) -> None:
+        for concrete in self.view.concretes.values():
+            assert len(concrete.bound_refs) <= concrete.spec.max_claims
+
+    @invariant()
+    def no_claim_is_in_two_resources(self) -> None:
+        for claim in self.view.claims.values():
+            assert len(self.view.bound_to(claim.uid)) <= 1
+
+    @invariant()
+    def a_full_resource_is_free_for_nobody(self) -> None:
+        for concrete in self.view.concretes.values():
+            for claim in self.view.claims.values():
+                if is_full(concrete) and concrete not in self.view.bound_to(claim.uid):
+                    assert unavailable(concrete, claim.key, claim.uid) is not None
+
+    @invariant()
+    def nobody_gets_more_than_there_is(self) -> None:
+        for concrete in self.view.concretes.values():
+            claims = [self.view.claim_of(ref) for ref in concrete.bound_refs]
+            taken = [
+                claim.spec.requirements.capacity["storage"].value for claim in claims if claim is not None
+            ]
+            assert sum(taken) <= concrete.spec.capabilities.capacity["storage"].value
+
+
+def _with_refs(concrete: Concrete, refs: Any) -> Concrete:
+    return concrete.model_copy(update={"spec": concrete.spec.model_copy(update={"claim_refs": tuple(refs)})})
+
+
+TestBindings = World.TestCase
+TestBindings.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
