@@ -1,0 +1,289 @@
+"""Provisioners on a real API server (with the service's own rights), a real broker, and moto."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from prometheus_client import CollectorRegistry
+
+from conductor_aws_provisioner.credentials import new_password
+from conductor_aws_provisioner.external import Driver
+from conductor_aws_provisioner.kube import FIELD_MANAGER, KubeCluster
+from conductor_aws_provisioner.metrics import Metrics
+from conductor_aws_provisioner.names import Owner
+from conductor_aws_provisioner.rds import RDSDriver
+from conductor_aws_provisioner.reconcile import Reconciler
+from conductor_aws_provisioner.settings import PollIntervals
+from conductor_bus import Bus, ObjectMessage, Work
+from conductor_dev.api import SECRET, Json, KubeApi, objects_in
+from conductor_dev.aws import Moto
+from conductor_dev.broker import Nats
+from conductor_dev.checkout import INSTALLATION
+from conductor_dev.controlplane import ControlPlane
+from conductor_kube import (
+    Changed,
+    Deleted,
+    EventRecorder,
+    Forbidden,
+    KubeClient,
+    NotFound,
+    Reflector,
+    StatusWriter,
+)
+from conductor_kube.builtin import SECRETS
+from conductor_model.annotations import PROVISIONER_FINALIZER
+from conductor_model.kinds import RDS_INSTANCE
+from conductor_model.refs import ObjectKey
+
+CLUSTER_ID = "cluster-of-the-test"
+NAME = "orders"
+ACCESS = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+SERVICE_ACCOUNT = "conductor-aws-provisioner"
+DEADLINE_SECONDS = 30.0
+
+
+@pytest.fixture(scope="session")
+def provisioner_kubeconfig(control_plane: ControlPlane) -> Path:
+    """With the rights that the chart gives the service."""
+    control_plane.api.apply([each for each in objects_in(INSTALLATION) if each["kind"] in ACCESS])
+    return control_plane.kubeconfig_for_service_account("conductor-system", SERVICE_ACCOUNT)
+
+
+def rights_on_secrets(namespace: str) -> list[Json]:
+    """What the chart makes for each of its concreteNamespaces."""
+    rights = []
+    for each in objects_in(INSTALLATION):
+        if each["metadata"]["name"] == f"{SERVICE_ACCOUNT}-credentials":
+            there = {**each, "metadata": {"name": SERVICE_ACCOUNT, "namespace": namespace}}
+            if there["kind"] == "RoleBinding":
+                there["roleRef"] = {**there["roleRef"], "name": SERVICE_ACCOUNT}
+            rights.append(there)
+    return rights
+
+
+@dataclass
+class RealWorld:
+    """One namespace, and what the tests do in it and see of it."""
+
+    api: KubeApi
+    namespace: str
+    moto: Moto
+    nats: Nats
+    bus: Bus
+    administrator: KubeClient
+    client: KubeClient
+    """As the service."""
+    driver: RDSDriver
+    settle_deleted: float = 1
+    replicas: list[asyncio.Task[None]] = field(default_factory=list)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    told: list[ObjectMessage] = field(default_factory=list)
+    """Every message that was published."""
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey(RDS_INSTANCE.group_kind, self.namespace, NAME)
+
+    async def start_replica(self, driver: Driver | None = None) -> asyncio.Task[None]:
+        """A provisioner of its own; cancel the task to kill it."""
+        bus = await Bus.connect(self.nats.url, name=f"replica-{len(self.replicas)}")
+        self.stack.push_async_callback(bus.close)
+        events = EventRecorder(self.client, controller=FIELD_MANAGER)
+        self.stack.push_async_callback(events.close)
+        reconciler = self.reconciler(driver, events)
+        queue = bus.work_queue("aws-provisioner", [RDS_INSTANCE.group_kind])
+        replica = asyncio.create_task(queue.run(reconciler.handle, asyncio.Event()))
+        self.replicas.append(replica)
+        return replica
+
+    def reconciler(self, driver: Driver | None = None, events: EventRecorder | None = None) -> Reconciler:
+        events = events or EventRecorder(self.client, controller=FIELD_MANAGER)
+        return Reconciler(
+            KubeCluster(self.client, StatusWriter(self.client, field_manager=FIELD_MANAGER), events),
+            driver or self.driver,
+            cluster_id=CLUSTER_ID,
+            poll=PollIntervals(pending=0.2, settled=1),
+            settle_deleted=self.settle_deleted,
+            metrics=Metrics(CollectorRegistry()),
+            now=lambda: datetime.now(UTC),
+            monotonic=time.monotonic,
+            random=random.random,
+            new_password=new_password,
+        )
+
+    async def watch(self) -> None:
+        """Publishes what happens to the namespace's objects, as the watcher does."""
+        publisher = self.bus.publisher("tests")
+        reflector = Reflector(self.administrator, RDS_INSTANCE, namespace=self.namespace)
+        async with aclosing(aiter(reflector)) as events:
+            async for event in events:
+                match event:
+                    case Changed():
+                        await publisher.publish(
+                            event.key, event.uid, event.resource_version, event.raw, expected_sequence=None
+                        )
+                    case Deleted():
+                        await publisher.tombstone(
+                            event.key,
+                            event.uid,
+                            event.resource_version or "",
+                            api_version=RDS_INSTANCE.gvk.api_version,
+                            expected_sequence=None,
+                        )
+                    case _:
+                        continue
+                message = await self.bus.latest(event.key)
+                if message is not None:
+                    self.told.append(message)
+
+    async def apply(self, *, finalizer: bool = True, **spec: Any) -> Json:
+        wanted = {"engine": "mysql", "instance-type": "db.m4.xlarge", "allocatedStorage": 50, **spec}
+        manifest = {
+            "apiVersion": RDS_INSTANCE.gvk.api_version,
+            "kind": RDS_INSTANCE.gvk.kind,
+            "metadata": {
+                "name": NAME,
+                "namespace": self.namespace,
+                **({"finalizers": [PROVISIONER_FINALIZER]} if finalizer else {}),
+            },
+            "spec": wanted,
+        }
+        (applied,) = await asyncio.to_thread(self.api.apply, manifest)
+        return applied
+
+    async def patch(self, patch: Json) -> Json:
+        return await asyncio.to_thread(self.api.merge_patch, RDS_INSTANCE, self.namespace, NAME, patch)
+
+    async def take_rights_on_secrets(self) -> None:
+        """As in a namespace that is not among the chart's concreteNamespaces."""
+        await asyncio.to_thread(self.api.delete_manifests, rights_on_secrets(self.namespace))
+
+        async def taken() -> bool:
+            try:
+                await self.client.get(SECRETS, self.namespace, "none")
+            except Forbidden:
+                return True
+            except NotFound:
+                return False
+            raise AssertionError("there is a Secret of this name")
+
+        await self.eventually("the rights are taken", taken)
+
+    async def delete(self) -> None:
+        await asyncio.to_thread(self.api.delete, RDS_INSTANCE, self.namespace, NAME)
+
+    async def find(self) -> Json | None:
+        return await asyncio.to_thread(self.api.find, RDS_INSTANCE, self.namespace, NAME)
+
+    async def secret(self, name: str = f"{NAME}-credentials") -> Json | None:
+        return await asyncio.to_thread(self.api.find, SECRET, self.namespace, name)
+
+    async def password(self) -> str:
+        secret = await self.secret()
+        assert secret is not None
+        return base64.b64decode(secret["data"]["password"]).decode()
+
+    async def until(self, what: str, predicate: Callable[[Json], object]) -> Json:
+        """The object, as soon as it is so."""
+
+        async def look() -> Json | None:
+            found = await self.find()
+            return found if found is not None and predicate(found) else None
+
+        found: Json = await self.eventually(what, look)
+        return found
+
+    async def until_ready(self) -> Json:
+        return await self.until("Ready", lambda found: condition(found, "Ready")[0] == "True")
+
+    async def until_synced(self, reason: str) -> Json:
+        return await self.until(f"Synced is {reason}", lambda found: condition(found, "Synced")[1] == reason)
+
+    async def until_gone(self) -> None:
+        async def gone() -> bool:
+            return await self.find() is None
+
+        await self.eventually("the object is gone", gone)
+
+    async def eventually(self, what: str, look: Callable[[], Any]) -> Any:
+        """The first true answer."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not (found := await look()):
+            state = await self.find()
+            assert time.monotonic() < deadline, f"not in time: {what}; the object is {state}"
+            await asyncio.sleep(0.02)
+        return found
+
+    async def instances(self) -> dict[str, Any]:
+        """All DB instances there are, by identifier."""
+        answer: Any = await asyncio.to_thread(self.moto.rds().describe_db_instances)
+        return {each["DBInstanceIdentifier"]: each for each in answer["DBInstances"]}
+
+    def owner(self, found: Json) -> Owner:
+        return Owner(CLUSTER_ID, found["metadata"]["uid"], self.namespace, NAME)
+
+    async def handle(self, message: ObjectMessage, *, driver: Driver | None = None) -> Any:
+        """One handling of one message by a process that knows nothing."""
+        return await self.reconciler(driver).handle(Work(message.key, message, message))
+
+
+def condition(found: Json, type: str) -> tuple[str, str, str]:
+    for each in found.get("status", {}).get("conditions", ()):
+        if each["type"] == type:
+            return each["status"], each["reason"], each.get("message", "")
+    return "", "", ""
+
+
+@pytest.fixture
+def condition_of() -> Callable[[Json, str], tuple[str, str, str]]:
+    return condition
+
+
+@pytest.fixture
+async def real(
+    control_plane: ControlPlane,
+    provisioner_kubeconfig: Path,
+    namespace: str,
+    nats_server: Nats,
+    moto: Moto,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[RealWorld]:
+    for name, value in moto.service_environment.items():
+        monkeypatch.setenv(name, value)
+    await asyncio.to_thread(control_plane.api.apply, rights_on_secrets(namespace))
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            await KubeClient.open(user_agent="tests", kubeconfig=str(provisioner_kubeconfig))
+        )
+        administrator = await stack.enter_async_context(
+            await KubeClient.open(user_agent="tests", kubeconfig=str(control_plane.kubeconfig))
+        )
+        bus = await Bus.connect(nats_server.url, name="tests")
+        stack.push_async_callback(bus.close)
+        await bus.ensure()
+        driver = RDSDriver.open(Metrics(CollectorRegistry()), trace.get_tracer("tests"))
+        stack.callback(driver.close)
+        world = RealWorld(control_plane.api, namespace, moto, nats_server, bus, administrator, client, driver)
+        await stack.enter_async_context(world.stack)
+        watching = asyncio.create_task(world.watch())
+        try:
+            yield world
+        finally:
+            for task in (watching, *world.replicas):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            # A finalizer without its provisioner would hold the namespace for ever.
+            if await world.find() is not None:
+                await world.patch({"metadata": {"finalizers": []}})

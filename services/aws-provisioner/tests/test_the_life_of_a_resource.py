@@ -1,0 +1,629 @@
+"""The reconciler from an object's first message to its last, against a cluster and a cloud in memory."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from conductor_aws_provisioner.cluster import StoredCredentials
+from conductor_aws_provisioner.errors import Refused, Terminal, Throttled, Transient
+from conductor_aws_provisioner.external import MasterCredentials
+from conductor_bus import Done, MalformedMessage, RequeueAfter, Wake, Work
+from conductor_kube import Forbidden
+from conductor_model.annotations import PROVISIONER_FINALIZER
+
+CLAIM = {
+    "apiVersion": "storage.conductor.io/v1alpha1",
+    "kind": "MySQLInstance",
+    "namespace": "team-a",
+    "name": "db",
+    "uid": "claim-uid",
+}
+
+
+async def test_a_dynamic_resource_costs_two_status_writes(world: Any, build: Any) -> None:
+    world.cluster.put(build(claimRefs=[CLAIM]))
+
+    assert await world.told() == RequeueAfter(10)
+    assert world.object.status.phase == "Creating"
+    world.cloud.progress()
+    await world.woken()
+
+    assert world.object.status.phase == "Bound"
+    assert world.condition("Ready")[:2] == ("True", "Available")
+    assert world.object.status.endpoint is not None
+    assert world.cluster.status_writes == 2
+
+
+async def test_a_cloud_that_answers_at_once_costs_one_status_write(world: Any, build: Any) -> None:
+    world.cloud.answers_at_once = True
+    world.cluster.put(build(claimRefs=[CLAIM]))
+
+    assert await world.told() == RequeueAfter(600)
+
+    assert world.object.status.phase == "Bound"
+    assert world.cluster.status_writes == 1
+
+
+async def test_the_message_of_our_own_write_costs_no_call(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.told()
+    calls = list(world.cloud.calls)
+
+    assert await world.told() == RequeueAfter(10)
+
+    assert world.cloud.calls == calls
+
+
+async def test_another_replica_that_sees_our_write_comes_to_the_same(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.told()
+    world.restart()
+
+    await world.told()
+
+    assert world.cloud.creates == [world.object.status.external_name]
+    assert world.cluster.status_writes == 1
+
+
+async def test_credentials_are_in_the_cluster_before_the_create(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    world.cloud.fails_next["create"] = Transient("create", "x", "ServiceUnavailable", "later")
+
+    with pytest.raises(Transient):
+        await world.told()
+
+    assert world.cluster.secrets["orders-credentials"].made_for == world.object.uid
+    await world.told()
+    assert list(world.cloud.passwords.values()) == [
+        world.cluster.secrets["orders-credentials"].credentials.password
+    ]
+
+
+async def test_a_static_resource_gets_the_finalizer_before_anything_is_made(world: Any, build: Any) -> None:
+    world.cluster.put(build(finalizer=False))
+    world.cloud.fails_next["observe"] = Transient("observe", "x", "ServiceUnavailable", "later")
+
+    with pytest.raises(Transient):
+        await world.told()
+
+    assert PROVISIONER_FINALIZER in world.object.metadata.finalizers
+
+
+async def test_a_create_whose_answer_was_lost_is_found_again_and_its_password_made_sure(
+    world: Any, build: Any
+) -> None:
+    world.cluster.put(build())
+    create = world.cloud.create
+
+    async def lost(*args: Any) -> None:
+        await create(*args)
+        raise Transient("create", "x", "ReadTimeoutError", "no answer")
+
+    world.cloud.create = lost
+    with pytest.raises(Transient):
+        await world.told()
+    world.cluster.rotate("rotated-meanwhile")
+
+    await world.comes_to_rest()
+
+    assert len(world.cloud.creates) == 1
+    assert list(world.cloud.passwords.values()) == ["rotated-meanwhile"]
+    assert world.condition("Ready")[0] == "True"
+
+
+async def test_two_handlings_of_the_same_message_create_one(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    message = world.message()
+
+    await world.told(message)
+    world.restart()
+    await world.told(message)
+
+    assert len(world.cloud.creates) == 1
+
+
+async def test_a_message_of_an_object_that_is_gone_makes_nothing(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    stale = world.message()
+    world.cluster.instance = None
+
+    assert await world.told(stale) == Done()
+
+    assert world.cloud.calls == []
+    assert world.cluster.secrets == {}
+
+
+async def test_a_message_of_an_earlier_object_of_that_name_makes_nothing(world: Any, build: Any) -> None:
+    earlier = build()
+    world.cluster.put(
+        earlier.model_copy(update={"metadata": earlier.metadata.model_copy(update={"uid": "x"})})
+    )
+
+    await world.told(world.message(earlier))
+
+    assert world.cloud.calls == []
+    assert world.cluster.secrets == {}
+
+
+async def test_neither_a_tombstone_nor_silence_deletes_anything(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    calls = list(world.cloud.calls)
+    tombstone = replace(world.message(), deleted=True)
+
+    await world.told(tombstone)
+    await world.reconciler.handle(Work(tombstone.key, None, Wake(tombstone.key, 1, 1, None)))
+
+    assert world.cloud.calls == calls
+
+
+async def test_a_deletion_seen_in_a_message_is_not_believed_when_the_object_is_another(
+    world: Any, build: Any
+) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    alive = world.object
+    world.cluster.delete()
+    deletion = world.message()
+    world.cluster.put(alive)
+
+    await world.told(deletion)
+
+    assert "delete" not in world.cloud.calls
+
+
+async def test_delete_takes_instance_then_secret_then_finalizer(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    external_name = world.object.status.external_name
+    world.cluster.delete()
+
+    assert await world.told() == RequeueAfter(10)
+    assert world.object.status.phase == "Deleting"
+    assert world.cluster.secrets
+    world.cloud.progress()
+    assert await world.woken() == Done()
+
+    assert world.cloud.instances == {}
+    assert world.cloud.snapshots == [f"{external_name}-final"]
+    assert world.cluster.secrets == {}
+    assert world.cluster.instance is None
+
+
+async def test_retain_lets_the_object_go_and_keeps_instance_and_secret(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    world.cluster.delete()
+
+    assert await world.told() == Done()
+
+    assert world.cluster.instance is None
+    assert len(world.cloud.instances) == 1
+    assert list(world.cluster.secrets) == ["orders-credentials"]
+
+
+async def test_a_pause_holds_everything_but_deletion(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    calls = list(world.cloud.calls)
+    world.cluster.put(world.object, annotations={"conductor.io/paused": "true"})
+
+    assert await world.told() == Done()
+    assert world.cloud.calls == calls
+    assert world.condition("Synced")[:2] == ("False", "ReconcilePaused")
+    assert world.cluster.warnings == []
+    world.cluster.delete()
+    await world.comes_to_rest()
+
+    assert world.cluster.instance is None
+    assert world.cloud.instances == {}
+
+
+async def test_a_paused_resource_still_says_who_holds_it(world: Any, build: Any) -> None:
+    world.cluster.put(build(claimRefs=[CLAIM]))
+    await world.comes_to_rest()
+    world.cluster.put(world.object, annotations={"conductor.io/paused": "true"})
+    world.cluster.edit(claimRefs=[{**CLAIM, "releasedAt": "2026-11-21T00:00:00Z"}])
+
+    await world.told()
+
+    assert world.object.status.phase == "Released"
+
+
+async def test_an_instance_of_somebody_else_is_not_touched_and_told(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    (name,) = world.cloud.instances
+    world.cloud.instances[name] = replace(world.cloud.instances[name], tags={"team": "billing"})
+    world.cloud.calls.clear()
+
+    assert await world.woken() == RequeueAfter(600)
+    assert world.condition("Synced")[:2] == ("False", "NotOwned")
+    assert world.condition("Ready")[0] == "False"
+    assert [reason for reason, _ in world.cluster.warnings] == ["Missing", "NotOwned"]
+    world.cluster.delete()
+    await world.comes_to_rest()
+
+    assert world.cluster.instance is None
+    assert name in world.cloud.instances
+    assert set(world.cloud.calls) == {"observe"}
+
+
+async def test_a_vanished_instance_is_told_and_not_made_anew(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    world.cloud.instances.clear()
+
+    assert await world.woken() == RequeueAfter(600)
+
+    assert world.condition("Synced")[:2] == ("False", "ExternalResourceMissing")
+    assert world.condition("Ready")[:2] == ("False", "Missing")
+    assert world.object.status.phase == "Failed"
+    assert len(world.cloud.creates) == 1
+
+
+async def test_a_rotated_password_reaches_the_instance_and_then_the_status(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    before = world.object.status.credentials.revision
+    world.cluster.rotate("rotated")
+
+    await world.comes_to_rest()
+
+    assert list(world.cloud.passwords.values()) == ["rotated"]
+    assert world.object.status.credentials.revision != before
+    assert world.object.status.credentials.revision == world.cluster.secrets["orders-credentials"].revision
+
+
+async def test_a_secret_deleted_by_hand_is_made_anew_with_another_password(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    (before,) = world.cloud.passwords.values()
+    world.cluster.secrets.clear()
+
+    await world.comes_to_rest()
+
+    (after,) = world.cloud.passwords.values()
+    assert after != before
+    assert world.cluster.secrets["orders-credentials"].credentials.password == after
+
+
+async def test_a_secret_of_somebody_else_is_neither_used_nor_deleted(world: Any, build: Any) -> None:
+    theirs = StoredCredentials("orders-credentials", "uid", "7", None, MasterCredentials("root", "theirs"))
+    world.cluster.secrets["orders-credentials"] = theirs
+    world.cluster.put(build(rebindPolicy="Delete"))
+
+    assert await world.told() == RequeueAfter(600)
+    assert world.condition("Synced")[:2] == ("False", "CredentialsConflict")
+    assert world.cloud.creates == []
+    world.cluster.delete()
+    await world.comes_to_rest()
+
+    assert world.cluster.instance is None
+    assert world.cluster.secrets == {"orders-credentials": theirs}
+
+
+async def test_credentials_that_an_administrator_names_are_used_and_kept(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete", credentialsSecretRef={"name": "mine"}))
+    assert await world.told() == RequeueAfter(10)
+    assert world.condition("Synced")[:2] == ("False", "CredentialsMissing")
+    assert world.object.status.phase == "Pending"
+
+    mine = StoredCredentials("mine", "uid", "7", None, MasterCredentials("root", "theirs"))
+    world.cluster.secrets["mine"] = mine
+    await world.comes_to_rest()
+    assert list(world.cloud.passwords.values()) == ["theirs"]
+    world.cluster.delete()
+    await world.comes_to_rest()
+
+    assert world.cluster.instance is None
+    assert world.cluster.secrets == {"mine": mine}
+
+
+async def test_a_username_that_contradicts_the_secret_is_told(world: Any, build: Any) -> None:
+    mine = StoredCredentials("mine", "uid", "7", None, MasterCredentials("root", "theirs"))
+    world.cluster.secrets["mine"] = mine
+    world.cluster.put(build(masterUsername="admin", credentialsSecretRef={"name": "mine"}))
+
+    await world.told()
+
+    status, reason, message = world.condition("Synced")
+    assert (status, reason) == ("False", "InvalidSpec")
+    assert "admin" in message
+    assert "theirs" not in message
+
+
+async def test_an_update_is_applied_once(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    world.cluster.edit(multizone=True, allocatedStorage=100, tags={"team": "billing"})
+
+    await world.told()
+    world.restart()
+    await world.told()
+    await world.comes_to_rest()
+
+    (instance,) = world.cloud.instances.values()
+    assert instance.current.multizone is True
+    assert instance.tags["team"] == "billing"
+    assert world.object.status.capacity["storage"].value == 100 * 2**30
+    assert world.cloud.calls.count("modify") == 1
+    assert world.cloud.calls.count("add_tags") == 1
+
+
+async def test_an_old_spec_is_not_brought_back_by_an_old_message(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    old = world.message()
+    world.cluster.edit(multizone=True)
+    await world.comes_to_rest()
+    calls = world.cloud.calls.count("modify")
+
+    await world.woken(old)
+
+    assert world.cloud.calls.count("modify") == calls
+
+
+async def test_a_deletion_that_others_hold_up_is_none_of_ours(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    world.cluster.put(world.object, finalizers=("somebody.example/else",))
+    world.cluster.delete()
+    world.cloud.calls.clear()
+
+    assert await world.told() == Done()
+
+    assert world.cloud.calls == []
+
+
+async def test_a_look_that_is_overdue_is_taken_at_the_next_message(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.told()
+    world.cloud.progress()
+    world.time += timedelta(seconds=11)
+
+    await world.told()
+
+    assert world.condition("Ready")[0] == "True"
+
+
+async def test_credentials_count_as_applied_only_when_they_were(world: Any, build: Any) -> None:
+    """The create's answer was lost, and before the instance can be modified its tags can."""
+    world.cluster.put(build())
+    create = world.cloud.create
+
+    async def lost(*args: Any) -> None:
+        await create(*args)
+        raise Transient("create", "x", "ReadTimeoutError", "no answer")
+
+    world.cloud.create = lost
+    with pytest.raises(Transient):
+        await world.told()
+    world.restart()
+    assert len(world.cloud.creates) == 1
+    world.cluster.edit(tags={"team": "billing"})
+    world.cluster.rotate("rotated")
+
+    await world.told()
+
+    assert "add_tags" in world.cloud.calls
+    assert world.object.status.credentials is None
+
+
+async def test_what_the_cloud_refuses_for_good_is_told_and_left_alone(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    world.cloud.fails_next["create"] = Terminal(
+        "CreateDBInstance", "x", "InvalidParameterValue", "no such class"
+    )
+
+    assert await world.told() == RequeueAfter(600)
+
+    status, reason, message = world.condition("Synced")
+    assert (status, reason) == ("False", "InvalidSpec")
+    assert "no such class" in message
+    assert world.object.status.phase == "Failed"
+    assert ("InvalidSpec", message) in world.cluster.warnings
+
+
+async def test_what_the_account_does_not_allow_is_told(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    world.cloud.fails_next["create"] = Refused(
+        "CreateDBInstance", "x", "InstanceQuotaExceeded", "40 are enough"
+    )
+
+    assert await world.told() == RequeueAfter(600)
+
+    assert world.condition("Synced")[:2] == ("False", "RefusedByCloud")
+
+
+async def test_throttling_is_passed_on_with_its_delay_and_writes_nothing(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    world.cloud.fails_next["create"] = Throttled("create", "x", "Throttling", "slow down", retry_after=7)
+
+    with pytest.raises(Throttled) as raised:
+        await world.told()
+
+    assert raised.value.retryable
+    assert raised.value.retry_after == 7
+    assert world.cluster.status_writes == 0
+
+
+async def test_a_failure_that_passes_is_told_only_when_it_has_come_back(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    for deliveries in (1, 2, 3):
+        world.cloud.fails_next["observe"] = Transient("observe", "x", "InternalFailure", "oops")
+        with pytest.raises(Transient):
+            await world.told(replace(world.message(), deliveries=deliveries))
+        assert world.cluster.status_writes == (1 if deliveries == 3 else 0)
+
+    assert world.condition("Synced")[:2] == ("False", "ReconcileError")
+    await world.comes_to_rest()
+    assert world.condition("Synced")[:2] == ("True", "ReconcileSuccess")
+
+
+async def test_a_spec_that_cannot_be_read_is_told_and_can_be_deleted(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    endpoint = world.object.status.endpoint
+
+    def nonsense() -> Any:
+        data = world.object.model_dump_json(by_alias=True, exclude_none=True)
+        return replace(world.message(), data=data.replace('"engine":', '"version":{},"engine":').encode())
+
+    world.cluster.put(world.object)
+    assert await world.told(nonsense()) == Done()
+    status, reason, message = world.condition("Synced")
+    assert (status, reason) == ("False", "InvalidSpec")
+    assert "spec.version" in message
+    assert world.object.status.endpoint == endpoint
+    world.cluster.delete()
+    await world.told(nonsense())
+    world.cloud.progress()
+    await world.woken(nonsense())
+
+    assert world.cluster.instance is None
+    assert world.cloud.instances == {}
+
+
+async def test_a_message_that_is_no_object_at_all_is_poison(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+
+    with pytest.raises(MalformedMessage):
+        await world.told(replace(world.message(), data=b"[]"))
+
+
+async def test_deletion_protection_holds_a_deletion_up_until_it_is_taken_off(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete", deletionProtection=True))
+    await world.comes_to_rest()
+    world.cluster.delete()
+
+    assert await world.told() == RequeueAfter(600)
+    assert world.condition("Synced")[:2] == ("False", "DeletionProtected")
+    assert len(world.cloud.instances) == 1
+    world.cluster.edit(deletionProtection=False)
+    await world.comes_to_rest()
+
+    assert world.cluster.instance is None
+    assert world.cloud.instances == {}
+
+
+async def test_a_deletion_that_our_status_write_landed_on_is_not_taken_for_an_echo(
+    world: Any, build: Any
+) -> None:
+    world.cloud.answers_at_once = True
+    world.cluster.put(build(rebindPolicy="Retain"))
+    await world.told()
+    world.cluster.edit(claimRefs=[CLAIM])
+    bound = world.message()
+    world.cluster.delete()
+
+    await world.told(bound)
+    await world.told()
+
+    assert world.cluster.instance is None
+
+
+async def test_an_instance_in_another_region_is_not_taken_for_gone(world: Any, build: Any) -> None:
+    world.cloud.answers_at_once = True
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.told()
+    in_the_first_region = dict(world.cloud.instances)
+    world.cloud.region, world.cloud.instances = "us-east-2", {}
+    world.restart()
+
+    await world.told()
+    assert world.condition("Synced")[:2] == ("False", "Elsewhere")
+    world.cluster.delete()
+    await world.told()
+    assert world.cluster.instance is not None
+    assert world.cloud.calls.count("create") == 1
+
+    world.cloud.region, world.cloud.instances = "eu-west-1", in_the_first_region
+    await world.woken()
+    world.cloud.progress()
+    await world.woken()
+    assert world.cluster.instance is None
+    assert world.cloud.instances == {}
+
+
+async def test_an_instance_of_another_account_is_not_taken_for_gone(world: Any, build: Any) -> None:
+    world.cloud.answers_at_once = True
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.told()
+    world.cloud.account, world.cloud.instances = "2", {}
+    world.restart()
+    world.cluster.delete()
+
+    await world.told()
+
+    status, reason, message = world.condition("Synced")
+    assert (status, reason) == ("False", "Elsewhere")
+    assert "region eu-west-1 of account 1" in message
+    assert "eu-west-1 of 2" in message
+
+
+async def test_rights_that_are_missing_are_told_and_looked_for_at_leisure(
+    world: Any, build: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world.cluster.put(build())
+    world.cluster.forbidden = frozenset({"secrets"})
+
+    assert await world.told() == RequeueAfter(600)
+
+    status, reason, message = world.condition("Synced")
+    assert (status, reason) == ("False", "Forbidden")
+    assert "GET secrets conductor-system/orders" in message
+    assert "values.concreteNamespaces" in message
+    assert world.condition("Ready")[:2] == ("False", "NotCreated")
+    assert [reason for reason, _ in world.cluster.warnings] == ["Forbidden"]
+    assert "GET secrets conductor-system/orders" in caplog.text
+    assert world.cloud.calls == []
+
+    world.cluster.forbidden = frozenset()
+    await world.comes_to_rest()
+    assert world.condition("Ready")[0] == "True"
+
+
+async def test_an_object_whose_secrets_were_never_ours_to_read_can_be_deleted(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    world.cluster.forbidden = frozenset({"secrets"})
+    await world.told()
+    world.cluster.delete()
+
+    await world.comes_to_rest()
+
+    assert world.cluster.instance is None
+
+
+async def test_a_secret_of_ours_is_not_left_behind_because_rights_were_taken(world: Any, build: Any) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.comes_to_rest()
+    world.cluster.forbidden = frozenset({"secrets"})
+    world.cluster.delete()
+
+    await world.comes_to_rest()
+    assert world.condition("Synced")[:2] == ("False", "Forbidden")
+    world.cluster.forbidden = frozenset()
+    await world.comes_to_rest()
+
+    assert world.cluster.instance is None
+    assert world.cluster.secrets == {}
+
+
+async def test_where_not_even_the_status_may_be_written_the_object_is_tried_again(
+    world: Any, build: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world.cluster.put(build())
+    world.cluster.forbidden = frozenset({"secrets", "status"})
+
+    with pytest.raises(Forbidden):
+        await world.told()
+
+    assert "GET status conductor-system/orders" in caplog.text
