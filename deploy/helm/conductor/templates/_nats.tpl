@@ -1,0 +1,74 @@
+{{/*
+The NATS server's configuration. A user per service: only the watcher may say what an object looks like; a worker may
+set timers, locks and dead letters of its own consumer, and nobody else may pull from it, change it or delete it; the
+scheduler only reads. Each makes the streams if they are missing, because whoever comes first after a wipe must.
+*/}}
+{{- define "conductor.natsConfig" -}}
+port: 4222
+http_port: 8222
+max_payload: 8MB
+jetstream {
+  store_dir: /data
+}
+authorization {
+  users = [
+    {
+      user: conductor-watcher
+      password: $WATCHER_PASSWORD
+      permissions {
+        publish {
+          allow: [{{ include "conductor.natsReading" . }}, "conductor.objects.>"]
+          deny: [{{ include "conductor.natsOthers" "watcher" }}]
+        }
+        subscribe: "_INBOX.>"
+      }
+    }
+    {
+      user: conductor-scheduler
+      password: $SCHEDULER_PASSWORD
+      permissions {
+        publish {
+          allow: [{{ include "conductor.natsReading" . }}]
+          deny: [{{ include "conductor.natsOthers" "scheduler" }}]
+        }
+        subscribe: "_INBOX.>"
+      }
+    }
+    {{- range list "aws-provisioner" "secrets-writer" }}
+    {
+      user: conductor-{{ . }}
+      password: ${{ . | upper | replace "-" "_" }}_PASSWORD
+      permissions {
+        publish {
+          allow: [{{ include "conductor.natsReading" $ }}, {{ include "conductor.natsWorking" . }}]
+          deny: [{{ include "conductor.natsOthers" . }}]
+        }
+        subscribe: "_INBOX.>"
+      }
+    }
+    {{- end }}
+  ]
+}
+{{- end }}
+
+{{/* Readers make consumers of random names, which no subject can tell from others: hence natsOthers. */}}
+{{- define "conductor.natsReading" -}}
+"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.DIRECT.GET.CONDUCTOR_OBJECTS.>"
+{{- range list "CREATE" "INFO" "DELETE" "MSG.NEXT" }}, "$JS.API.CONSUMER.{{ . }}.CONDUCTOR_OBJECTS.*"{{ end }}
+{{- end }}
+
+{{- define "conductor.natsWorking" -}}
+"$JS.ACK.CONDUCTOR_OBJECTS.{{ . }}.>", "$JS.API.STREAM.MSG.DELETE.CONDUCTOR_LOCKS", "conductor.lock.{{ . }}.>", "conductor.wake.{{ . }}.>", "conductor.schedule.{{ . }}.>", "conductor.dead.{{ . }}.>"
+{{- end }}
+
+{{/* The work of the others: what a service may do to consumers, it may not do to theirs. */}}
+{{- define "conductor.natsOthers" -}}
+{{- $subjects := list -}}
+{{- range without (list "aws-provisioner" "secrets-writer") . -}}
+{{- $worker := . -}}
+{{- range list "CREATE" "INFO" "DELETE" "MSG.NEXT" -}}
+{{- $subjects = append $subjects (printf "$JS.API.CONSUMER.%s.CONDUCTOR_OBJECTS.%s" . $worker | quote) -}}
+{{- end -}}
+{{- end -}}
+{{- join ", " $subjects -}}
+{{- end }}
