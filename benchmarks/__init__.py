@@ -1,0 +1,1 @@
+"""Figures about Conductor, measured on real parts: ``make bench``."""

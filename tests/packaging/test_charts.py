@@ -1,0 +1,198 @@
+"""The charts: what is committed is what they render to, what they render to is accepted, what is misspelt is not."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conductor_dev.api import Json, objects_in
+from conductor_dev.binaries import Finder
+from conductor_dev.charts import CONDUCTOR, RENDERED, Chart, render
+from conductor_dev.checkout import MANIFESTS
+from conductor_dev.controlplane import ControlPlane
+from conductor_dev.errors import ApiError, DevError
+
+pytestmark = pytest.mark.integration
+
+SERVICES = ("watcher", "scheduler", "aws-provisioner", "secrets-writer")
+EVERYTHING: dict[str, Any] = {
+    "image": {"registry": "registry.example.com/x", "tag": "1", "pullSecrets": ["pull"]},
+    "concreteNamespaces": ["databases", "conductor-system"],
+    "telemetry": {"otlpEndpoint": "http://jaeger:4318"},
+    "nats": {"storage": {"className": "fast"}},
+    "watcher": {"podLabels": {"a": "b"}, "podAnnotations": {"c": "d"}},
+    "scheduler": {"extraEnv": [{"name": "CONDUCTOR_SCHEDULER_CONFIG", "value": "/etc/scheduler.yaml"}]},
+    "awsProvisioner": {
+        "region": "eu-west-1",
+        "endpointUrl": "http://moto:5000",
+        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
+    },
+    "secretsWriter": {"image": "registry.example.com/special:2", "replicas": 5},
+}
+
+Render = Callable[[dict[str, Any]], list[Json]]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    return Finder.here().helm()
+
+
+@pytest.fixture
+def rendered_with(helm: Path, tmp_path: Path) -> Render:
+    """The conductor chart's objects with some values."""
+
+    def with_values(values: dict[str, Any]) -> list[Json]:
+        file = tmp_path / "values.yaml"
+        file.write_text(yaml.safe_dump(values))
+        return objects_in(render(Chart(CONDUCTOR.name, file), helm=helm))
+
+    return with_values
+
+
+def named(objects: list[Json], kind: str, name: str) -> Json:
+    (found,) = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+@pytest.mark.parametrize("chart", RENDERED, ids=lambda chart: chart.name)
+def test_the_committed_manifests_are_what_the_charts_render_to(helm: Path, chart: Chart):
+    committed = (MANIFESTS / f"{chart.name}.yaml").read_text()
+    assert render(chart, helm=helm) == committed, "run make manifests"
+
+
+def test_everything_committed_passes_the_api_servers_dry_run(cluster: ControlPlane, rendered: list[Json]):
+    cluster.api.apply(MANIFESTS / "conductor-crds.yaml", dry_run=True)
+    cluster.api.apply(rendered, dry_run=True)
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything set"])
+def test_everything_rendered_passes_the_api_servers_dry_run(
+    cluster: ControlPlane, rendered_with: Render, values: dict[str, Any]
+):
+    cluster.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "databases"}})
+    cluster.api.apply(rendered_with(values), dry_run=True)
+
+
+def test_every_pod_passes_the_restricted_pod_security_standard(
+    cluster: ControlPlane, rendered: list[Json], namespace: str
+):
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.api.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": restricted}}
+    )
+    careless = {"containers": [{"name": "x", "image": "x"}]}
+    with pytest.raises(ApiError, match="restricted"):
+        cluster.api.apply(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": careless},
+            namespace=namespace,
+            dry_run=True,
+        )
+    workloads = [each for each in rendered if each["kind"] in ("Deployment", "StatefulSet")]
+    assert len(workloads) == len(SERVICES) + 1
+    for workload in workloads:
+        template = workload["spec"]["template"]
+        # The service accounts are in another namespace; pods of any account must be as harmless.
+        spec = {key: value for key, value in template["spec"].items() if key != "serviceAccountName"}
+        name = workload["metadata"]["name"]
+        volumes = [*spec.get("volumes", []), {"name": "data", "emptyDir": {}}]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": spec | {"volumes": volumes},
+        }
+        cluster.api.apply(pod, namespace=namespace, dry_run=True)
+
+
+def test_containers_cannot_write_to_their_images(rendered: list[Json]):
+    for workload in rendered:
+        if workload["kind"] in ("Deployment", "StatefulSet"):
+            for container in workload["spec"]["template"]["spec"]["containers"]:
+                assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"watcher": {"replica": 3}}, "/watcher/replica"),
+        ({"watcher": {"replicas": -1}}, "/watcher"),
+        ({"scheduler": {"region": "eu-west-1"}}, "/scheduler/region"),
+        ({"secretWriter": {}}, "secretWriter"),
+        ({"nats": {"enabled": False}}, "/nats/url"),
+        ({"nats": {"enabled": False, "url": "nats://user:password@nats"}}, "/nats/url"),
+        ({"nats": {"storage": {"size": "much"}}}, "/nats/storage/size"),
+        ({"awsProvisioner": {"region": "nowhere"}}, "/awsProvisioner/region"),
+        ({"telemetry": {"logLevel": "loud"}}, "/telemetry/logLevel"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
+        ({"concreteNamespaces": ["Databases"]}, "/concreteNamespaces/0"),
+        ({"scheduler": {"extraEnv": [{"nme": "X"}]}}, "/scheduler"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_name(
+    rendered_with: Render, values: dict[str, Any], complaint: str
+):
+    with pytest.raises(DevError) as caught:
+        rendered_with(values)
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["watcher", "scheduler", "awsProvisioner", "secretsWriter"])
+def test_a_service_that_is_off_leaves_nothing_and_changes_nothing_else(rendered_with: Render, key: str):
+    def without_passwords(objects: list[Json]) -> list[Json]:
+        return [each for each in objects if each["kind"] != "Secret"]
+
+    everything = without_passwords(rendered_with({}))
+    rest = without_passwords(rendered_with({key: {"enabled": False}}))
+    gone = [each for each in everything if each not in rest]
+    assert all(each in everything for each in rest)
+    name = {"awsProvisioner": "aws-provisioner", "secretsWriter": "secrets-writer"}.get(key, key)
+    assert {each["kind"] for each in gone} >= {"ServiceAccount", "ClusterRole", "Deployment"}
+    assert {
+        each["metadata"]["name"].removesuffix("-lease").removesuffix("-credentials") for each in gone
+    } == {f"conductor-{name}"}
+
+
+def test_a_provisioner_gets_secrets_in_the_named_namespaces_only(rendered_with: Render):
+    objects = rendered_with({"concreteNamespaces": ["databases"]})
+    roles = [
+        each
+        for each in objects
+        if each["kind"] == "Role" and each["metadata"]["name"] == "conductor-aws-provisioner-credentials"
+    ]
+    assert {each["metadata"]["namespace"] for each in roles} == {"conductor-system", "databases"}
+    cluster_role = named(objects, "ClusterRole", "conductor-aws-provisioner")
+    assert all("secrets" not in rule["resources"] for rule in cluster_role["rules"])
+
+
+def test_each_service_gets_a_password_of_its_own_for_the_bus(rendered_with: Render):
+    objects = rendered_with({})
+    passwords = {
+        name: base64.b64decode(value).decode()
+        for name, value in named(objects, "Secret", "conductor-nats-users")["data"].items()
+    }
+    assert passwords.keys() == set(SERVICES)
+    assert len(set(passwords.values())) == len(SERVICES)
+    assert all(value[0].isalpha() and len(value) > 32 for value in passwords.values())
+    for service in SERVICES:
+        pod = named(objects, "Deployment", f"conductor-{service}")["spec"]["template"]["spec"]
+        (volume,) = [each for each in pod["volumes"] if "secret" in each]
+        assert volume["secret"]["items"] == [{"key": service, "path": "password"}]
+
+
+def test_no_password_is_committed(rendered: list[Json]):
+    assert not [each for each in rendered if each["kind"] == "Secret"]
+
+
+def test_a_server_of_ones_own_is_used_instead_of_the_charts(rendered_with: Render):
+    objects = rendered_with({"nats": {"enabled": False, "url": "tls://nats.example.com:4222"}})
+    assert not [each for each in objects if each["metadata"]["name"].startswith("conductor-nats")]
+    (container,) = named(objects, "Deployment", "conductor-watcher")["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["NATS_URL"] == "tls://nats.example.com:4222"
+    assert "NATS_USER" not in environment
