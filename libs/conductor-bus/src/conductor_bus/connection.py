@@ -115,7 +115,7 @@ class Connection:
                 await self._close(self._client)
 
     async def flush(self) -> None:
-        """Returns once the broker has everything that was sent, or a second later if it does not answer."""
+        """Sends what is pending and a ping; returns at its answer, or a second later if there is none."""
         try:
             await cancellable(self.client.flush(timeout=1))
         except (nats.errors.Error, OSError, TimeoutError):
