@@ -1,0 +1,51 @@
+"""Write a provisioner: a ``Driver`` for one kind of external resource; the library does the rest."""
+
+from conductor_provisioner.driver import (
+    NOT_THERE,
+    Account,
+    Calls,
+    CredentialsFrom,
+    Drift,
+    Driver,
+    DriverFactory,
+    Observation,
+    Owner,
+    Ownership,
+    Resource,
+    SecretData,
+    Sweeps,
+    Tagged,
+)
+from conductor_provisioner.errors import (
+    NameRetired,
+    ProviderError,
+    Refused,
+    Retryable,
+    Terminal,
+    Throttled,
+    Transient,
+)
+
+__all__ = [
+    "NOT_THERE",
+    "Account",
+    "Calls",
+    "CredentialsFrom",
+    "Drift",
+    "Driver",
+    "DriverFactory",
+    "NameRetired",
+    "Observation",
+    "Owner",
+    "Ownership",
+    "ProviderError",
+    "Refused",
+    "Resource",
+    "Retryable",
+    "SecretData",
+    "Sweeps",
+    "Tagged",
+    "Terminal",
+    "Throttled",
+    "Transient",
+]

@@ -1,0 +1,1 @@
+"""Provisions Cloud SQL instances through the Cloud SQL Admin API."""
