@@ -127,6 +127,7 @@ class Part:
     why_not_ready: Callable[[], str | None]
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_within: float = 60
+    stop_signal: signal.Signals = signal.SIGTERM
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
     _log_began: int = field(default=0, init=False, repr=False)
 
@@ -191,8 +192,8 @@ class Part:
             self._process.wait()
 
     def terminate(self, grace: float = GRACE) -> None:
-        """SIGTERM; SIGKILL when the process is still there after `grace` seconds. Waits until it is gone."""
-        self.signal(signal.SIGTERM)
+        """Its signal to stop; SIGKILL when it is still there after `grace` seconds. Waits until it is gone."""
+        self.signal(self.stop_signal)
         if self._process:
             try:
                 self._process.wait(grace)

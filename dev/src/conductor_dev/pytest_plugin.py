@@ -2,7 +2,7 @@
 
 Load it in the root conftest: ``pytest_plugins = ["conductor_dev.pytest_plugin"]``. A part is started when the first
 test asks for it and serves the whole run. A part that cannot start fails the tests that need it, and says why: nothing
-is skipped. Logs are in one folder per run, `conductor_logs`.
+is skipped, but what needs a MariaDB where none is installed. Logs are in one folder per run, `conductor_logs`.
 
 Override `conductor_crds` in a conftest to have other CustomResourceDefinitions installed.
 """
@@ -25,6 +25,8 @@ from conductor_dev.checkout import CRDS
 from conductor_dev.controlplane import ControlPlane, choose_control_plane, start_control_plane
 from conductor_dev.environment import Environment
 from conductor_dev.errors import BinariesUnavailable
+from conductor_dev.mariadb import MariaDB, find_mariadb
+from conductor_dev.postgres import PostgreSQL
 
 LONGEST_PREFIX = 40
 NEED_A_CONTROL_PLANE = {"control_plane", "environment"}
@@ -125,3 +127,19 @@ def moto(moto_server: Moto) -> Iterator[Moto]:
     moto_server.set_rds_delay(0)
     yield moto_server
     moto_server.set_rds_delay(0)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory, conductor_logs: Path) -> Iterator[PostgreSQL]:
+    """A PostgreSQL server for the whole run. Do not kill it: tests that do start one of their own."""
+    with PostgreSQL.create(tmp_path_factory.mktemp("postgres"), logs=conductor_logs) as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory, conductor_logs: Path) -> Iterator[MariaDB]:
+    """A MariaDB server for the whole run, where one is installed."""
+    if find_mariadb() is None:
+        pytest.skip("no MariaDB is installed (Debian: mariadb-server)")
+    with MariaDB.create(tmp_path_factory.mktemp("mariadb"), logs=conductor_logs) as mariadb:
+        yield mariadb
