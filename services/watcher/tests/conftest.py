@@ -137,7 +137,9 @@ def watching(kube: KubeClient, nats_server: Any, namespace: str) -> Any:
     """``async with watching() as running``: a watcher that leads; left as one that is killed leaves."""
 
     @asynccontextmanager
-    async def run(kinds: Sequence[ResourceType] = WATCHED_KINDS) -> AsyncIterator[Running]:
+    async def run(
+        kinds: Sequence[ResourceType] = WATCHED_KINDS, look_for_others_after: float = 60
+    ) -> AsyncIterator[Running]:
         bus = await Bus.connect(nats_server.url, name="watcher")
         registry = CollectorRegistry()
         watcher = Watcher(
@@ -147,6 +149,7 @@ def watching(kube: KubeClient, nats_server: Any, namespace: str) -> Any:
             kinds,
             namespaces=[namespace],
             now=lambda: datetime.now(UTC),
+            look_for_others_after=look_for_others_after,
         )
         task = asyncio.create_task(watcher.run())
         try:

@@ -22,6 +22,7 @@ from conductor_watcher.decide import (
     OnTheWay,
     Present,
     buried,
+    foreign,
     is_news,
     overtaken,
     trace_of,
@@ -96,6 +97,19 @@ def test_the_end_of_one_object_does_not_bury_the_next_of_its_name(
 ) -> None:
     buries = is_news(Absent(key, uid, "9"), published)
     assert buries == (published.uid == uid and not published.deleted)
+
+
+@given(streams, streams, st.frozensets(keys))
+def test_only_a_later_message_that_nobody_here_is_sending_is_anothers(
+    stream: dict[ObjectKey, Published], known: dict[ObjectKey, Published], busy: frozenset[ObjectKey]
+) -> None:
+    def another_wrote(key: ObjectKey) -> bool:
+        return key not in known or known[key].sequence < stream[key].sequence
+
+    theirs = {key for key in stream.keys() - busy if another_wrote(key)}
+    found = foreign(stream, known, busy)
+    assert (found in theirs) if theirs else (found is None)
+    assert foreign(stream, stream, ()) is None
 
 
 @pytest.mark.parametrize(

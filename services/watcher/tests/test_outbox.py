@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from conductor_bus import Bus, ObjectPublisher, Published, Unavailable
+from conductor_bus import Bus, ObjectPublisher, Published, Superseded, Unavailable
 from conductor_model.kinds import MYSQL_INSTANCE
 from conductor_model.refs import ObjectKey
 from conductor_watcher.decide import Absent, Present
@@ -81,9 +81,22 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+class Term:
+    """One leadership."""
+
+    over = False
+
+
 @pytest.fixture
-async def outbox(bus: Bus, gate: Any, registry: CollectorRegistry) -> AsyncIterator[Outbox]:
-    outbox = Outbox(bus, gate, {}, Metrics(registry), lambda: datetime.now(UTC))
+def term() -> Term:
+    return Term()
+
+
+@pytest.fixture
+async def outbox(bus: Bus, gate: Any, registry: CollectorRegistry, term: Term) -> AsyncIterator[Outbox]:
+    outbox = Outbox(
+        bus, gate, {}, Metrics(registry), lambda: datetime.now(UTC), leading=lambda: not term.over
+    )
     running = asyncio.create_task(outbox.run())
     yield outbox
     gate.open()
@@ -225,3 +238,20 @@ async def test_an_object_that_is_too_large_for_the_bus_holds_up_no_other(
     assert await shown(bus) == ("1", False)
     assert await bus.latest(key("huge")) is None
     assert registry.get_sample_value("conductor_messages_refused_total", {"kind": "MySQLInstance"}) == 1
+
+
+async def test_who_no_longer_leads_publishes_nothing(outbox: Outbox, gate: Gate, term: Term) -> None:
+    term.over = True
+    outbox.put(present(1))
+    await outbox.catch_up()
+    assert gate.attempts == []
+
+
+async def test_an_object_that_came_and_went_unseen_leaves_a_tombstone_against_late_writes(
+    outbox: Outbox, bus: Bus
+) -> None:
+    outbox.put(Absent(key("x"), "u1", "2"))
+    await outbox.catch_up()
+    assert await shown(bus) == ("2", True)
+    with pytest.raises(Superseded):
+        await bus.publisher("/deposed").publish(key("x"), "u1", "1", b"{}", expected_sequence=0)

@@ -215,3 +215,21 @@ async def test_a_kind_that_is_not_installed_holds_up_none_of_the_others(
         await claims.create("c")
         await until(same)
         assert running.resyncs() == 1
+
+
+async def test_what_a_deposed_watcher_sends_late_does_not_stay(
+    watching: Any, nats_server: Any, claims: Any, stream: Any, until: Any, namespace: str
+) -> None:
+    """It saw an object come, and never that it went; whoever leads now has heard of neither."""
+    bus = await Bus.connect(nats_server.url, name="deposed")
+    gone = ObjectKey(MYSQL_INSTANCE.group_kind, namespace, "gone")
+    try:
+        async with watching(look_for_others_after=0.1) as running:
+            await bus.publisher("/deposed").publish(gone, "u1", "1", b"{}", expected_sequence=0)
+            assert await stream.versions() == {"gone": "1"}
+            await until(lambda: _shows(stream, {}))
+            assert running.resyncs() == 2
+            shown = await claims.create("c")
+            await until(lambda: _shows(stream, {"c": shown}))
+    finally:
+        await bus.close()

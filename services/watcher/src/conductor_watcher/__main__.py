@@ -44,8 +44,8 @@ async def _watch(here: Service, kube: KubeClient) -> None:
         here.ready("bus", lambda: bus.connected)
         here.ready("first sync", lambda: not watcher.leading or watcher.synced)
 
-        async def lead(_: Leadership) -> None:
-            await watcher.run()
+        async def lead(leadership: Leadership) -> None:
+            await watcher.run(leadership.still_leading)
 
         namespace = os.environ.get("CONDUCTOR_NAMESPACE", "conductor-system")
         await LeaderElector(kube, namespace=namespace, name=NAME).run(lead)

@@ -40,9 +40,13 @@ News = Present | Absent
 
 
 def is_news(news: News, published: Published | None) -> bool:
-    """Whether the stream does not say so already."""
+    """Whether the stream does not say so already.
+
+    It is news, too, that an object is gone of which the stream has heard nothing: a deposed watcher may be about to
+    publish it as it was, and finds the tombstone instead.
+    """
     if published is None:
-        return isinstance(news, Present)
+        return True
     if isinstance(news, Absent):
         return not published.deleted and published.uid == news.uid
     same = (published.uid, published.resource_version) == (news.uid, news.resource_version)
@@ -64,6 +68,20 @@ def buried(
         and not held.deleted
         and key not in listed
     ]
+
+
+def foreign(
+    stream: Mapping[ObjectKey, Published], known: Mapping[ObjectKey, Published], busy: Collection[ObjectKey]
+) -> ObjectKey | None:
+    """An object whose last message, in ``stream``, is newer than the last one ``known``: another watcher's late write.
+
+    What is ``busy`` is being published right now, and may be our own.
+    """
+    for key, held in sorted(stream.items()):
+        ours = known.get(key)
+        if key not in busy and (ours is None or ours.sequence < held.sequence):
+            return key
+    return None
 
 
 def overtaken(news: News, present: Published) -> bool:

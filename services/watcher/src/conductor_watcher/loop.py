@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from conductor_bus import Bus, BusError, ObjectPublisher, StreamLost
+from conductor_bus import Bus, BusError, ObjectPublisher, Published, StreamLost
 from conductor_kube import Changed, Deleted, KubeClient, Reflector, Refused, Synced
-from conductor_model.refs import ResourceType
-from conductor_watcher.decide import Absent, Present, buried
+from conductor_model.refs import ObjectKey, ResourceType
+from conductor_watcher.decide import Absent, Present, buried, foreign
 from conductor_watcher.metrics import Metrics
 from conductor_watcher.outbox import Outbox
 
@@ -18,6 +18,16 @@ log = logging.getLogger(__name__)
 
 _SOURCE = "/conductor/watcher"
 _RETRY_SECONDS = 1.0
+_LOOK_FOR_OTHERS_AFTER = 10.0
+"""More than a lease: whoever led before has noticed by then, and what it sent has arrived."""
+_LOOK_FOR_OTHERS_EVERY = 600.0
+
+
+class WrittenByAnother(Exception):
+    """The stream's last message of an object is not from here: what was published must be compared again."""
+
+    def __init__(self, key: ObjectKey) -> None:
+        super().__init__(f"another watcher has written {key}")
 
 
 class Watcher:
@@ -32,6 +42,7 @@ class Watcher:
         *,
         namespaces: Sequence[str] | None = None,
         now: Callable[[], datetime],
+        look_for_others_after: float = _LOOK_FOR_OTHERS_AFTER,
     ) -> None:
         self._kube = kube
         self._bus = bus
@@ -39,22 +50,25 @@ class Watcher:
         self._kinds = kinds
         self._sources = [(kind, namespace) for kind in kinds for namespace in namespaces or (None,)]
         self._now = now
+        self._look_for_others_after = look_for_others_after
         self._settled: set[tuple[ResourceType, str | None]] = set()
         self._all_settled = asyncio.Event()
         self.leading = False
         self.synced = False
         """Every kind was listed, or is not to be had here, and the stream has shown what the lists showed."""
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, leading: Callable[[], bool] = lambda: True) -> None:
+        """Until cancelled. ``leading`` is asked before each publication."""
         self.leading = True
         self._metrics.leading.set(1)
         try:
             while True:
                 try:
-                    await self._sync()
+                    await self._sync(leading)
                 except* StreamLost as lost:
                     log.warning("the stream must be made right again: %s", _first_of(lost))
+                except* WrittenByAnother as written:
+                    log.warning("the stream must be compared again: %s", _first_of(written))
                 except* BusError as error:
                     log.warning("the bus is not usable, trying again: %s", _first_of(error))
                     await asyncio.sleep(_RETRY_SECONDS)
@@ -62,7 +76,7 @@ class Watcher:
             self.leading = self.synced = False
             self._metrics.leading.set(0)
 
-    async def _sync(self) -> None:
+    async def _sync(self, leading: Callable[[], bool]) -> None:
         """Compare what the stream holds with what the API holds, then follow the API."""
         self.synced = False
         self._settled.clear()
@@ -70,12 +84,13 @@ class Watcher:
         await self._bus.ensure()
         publisher = self._bus.publisher(_SOURCE)
         stream = await publisher.state([kind.group_kind for kind in self._kinds])
-        outbox = Outbox(self._bus, publisher, stream, self._metrics, self._now)
+        outbox = Outbox(self._bus, publisher, stream, self._metrics, self._now, leading)
         self._metrics.resyncs.inc()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outbox.run())
             tasks.create_task(self._notice_loss(publisher))
             tasks.create_task(self._notice_sync(outbox))
+            tasks.create_task(self._notice_others(outbox))
             for kind, namespace in self._sources:
                 tasks.create_task(self._reflect(kind, namespace, outbox))
 
@@ -83,6 +98,23 @@ class Watcher:
     async def _notice_loss(publisher: ObjectPublisher) -> None:
         async for lost in publisher.watch_for_loss():
             raise lost
+
+    async def _notice_others(self, outbox: Outbox) -> None:
+        """What a deposed watcher sent before it knew may arrive late, and show as present what is long gone."""
+        await self._all_settled.wait()
+        pause = self._look_for_others_after
+        while True:
+            await asyncio.sleep(pause)
+            pause = _LOOK_FOR_OTHERS_EVERY
+            other = foreign(await self._published(), outbox.stream, outbox.busy)
+            if other is not None:
+                raise WrittenByAnother(other)
+
+    async def _published(self) -> dict[ObjectKey, Published]:
+        return {
+            each.key: Published(each.uid, each.resource_version, each.sequence, each.deleted)
+            async for each in self._bus.snapshot([kind.group_kind for kind in self._kinds], headers_only=True)
+        }
 
     async def _notice_sync(self, outbox: Outbox) -> None:
         await self._all_settled.wait()

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from opentelemetry import trace
@@ -39,12 +39,14 @@ class Outbox:
         stream: dict[ObjectKey, Published],
         metrics: Metrics,
         now: Callable[[], datetime],
+        leading: Callable[[], bool],
     ) -> None:
         self.stream = stream
         self._bus = bus
         self._publisher = publisher
         self._metrics = metrics
         self._now = now
+        self._leading = leading
         self._pending: dict[ObjectKey, tuple[News, float]] = {}
         self._busy: set[ObjectKey] = set()
         self._behind: set[ObjectKey] = set()
@@ -57,6 +59,11 @@ class Outbox:
         if is_news(news, self.stream.get(news.key)) or news.key in self._pending or news.key in self._busy:
             self._pending[news.key] = (news, time.monotonic())
             self._wake.set()
+
+    @property
+    def busy(self) -> Collection[ObjectKey]:
+        """What is being published."""
+        return self._busy
 
     async def catch_up(self) -> None:
         """Return when the stream shows what was put before, or something newer."""
@@ -93,6 +100,9 @@ class Outbox:
     async def _settle(self, news: News, heard: float) -> bool:
         """Whether there is nothing left to do about this news."""
         if not is_news(news, self.stream.get(news.key)):
+            return True
+        if not self._leading():
+            # Whoever leads now publishes it; this replica is about to be told.
             return True
         try:
             await self._publish(news)
