@@ -143,6 +143,17 @@ def test_calls_are_counted_by_what_came_of_them(moto: Moto, rds: RDSClient) -> N
 
 
 @pytest.mark.integration
+def test_so_many_calls_are_throttled_and_the_next_is_not(moto: Moto, rds: RDSClient) -> None:
+    # boto3 itself tries up to five times.
+    moto.throttle(5)
+    with pytest.raises(ClientError) as error:
+        rds.describe_db_instances()
+    assert code_of(error) == "Throttling"
+    moto.throttle(0)
+    assert statuses(rds) == []
+
+
+@pytest.mark.integration
 def test_a_reset_empties_the_account(moto: Moto, rds: RDSClient) -> None:
     create(rds)
     delete(rds)

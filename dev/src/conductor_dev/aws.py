@@ -148,6 +148,11 @@ class Moto(Aws):
         """Holds from now on, also for the transitions under way: 0 completes them."""
         _ask("POST", f"{self.url}/conductor/rds-delay?seconds={seconds}")
 
+    def throttle(self, calls: int) -> None:
+        """The services' next so many calls are refused as too many; 0 ends it. Others' calls are not."""
+        key = self.service_environment["AWS_ACCESS_KEY_ID"]
+        _ask("POST", f"{self.url}/conductor/throttle?calls={calls}&key={key}")
+
     def calls(self, action: str, *, service: str = "rds") -> CallCount:
         """How often an action, such as CreateDBInstance, was called since the start."""
         counted = json.loads(_ask("GET", f"{self.url}/conductor/calls"))

@@ -4,6 +4,7 @@
 
 - ``GET /conductor/ready``: the instance's name, from ``--name``
 - ``POST /conductor/rds-delay?seconds=N``: how long creating, modifying and deleting take from now on
+- ``POST /conductor/throttle?calls=N&key=K``: the next N calls with that access key are refused as too many
 - ``GET /conductor/calls``: ``{"rds": {"CreateDBInstance": {"succeeded": 1, "refused": 0}}}``
 - ``POST /moto-api/reset``: moto's own: forgets everything but the calls
 
@@ -28,6 +29,11 @@ from werkzeug.serving import make_server
 from conductor_dev.rds_lifecycle import RdsLifecycle
 
 FIRST_REFUSAL = 400
+_THROTTLED = (
+    b"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error>"
+    b"<RequestId>conductor-throttle</RequestId></ErrorResponse>"
+)
+"""As the query protocol of RDS and IAM has it: "Common Errors" in their API references."""
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -39,6 +45,7 @@ class StandIn:
         self._lifecycle = lifecycle
         self._moto: Wsgi = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
+        self._to_throttle: Counter[str] = Counter()
         self._calls: Counter[tuple[str, str, str]] = Counter()
 
     def __call__(self, request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -46,8 +53,13 @@ class StandIn:
             if request["PATH_INFO"].startswith("/conductor/"):
                 return self._own(request, start)
             self._lifecycle.settle()
-            service, action = _action_of(request)
+            key, service, action = _action_of(request)
             outcome = "refused"
+            if action and self._to_throttle[key]:
+                self._to_throttle[key] -= 1
+                self._calls[service, action, outcome] += 1
+                start("400 Bad Request", [("Content-Type", "text/xml")])
+                return [_THROTTLED]
 
             def note_status(status: str, *more: Any) -> Any:
                 nonlocal outcome
@@ -66,6 +78,10 @@ class StandIn:
                 answer: object = {"name": self._name}
             case "GET", "/conductor/calls":
                 answer = self._counted()
+            case "POST", "/conductor/throttle":
+                query = parse_qs(request["QUERY_STRING"])
+                self._to_throttle[query["key"][0]] = int(query["calls"][0])
+                answer = dict(self._to_throttle)
             case "POST", "/conductor/rds-delay":
                 self._lifecycle.delay = float(parse_qs(request["QUERY_STRING"])["seconds"][0])
                 answer = {"seconds": self._lifecycle.delay}
@@ -83,18 +99,18 @@ class StandIn:
         return counted
 
 
-def _action_of(request: dict[str, Any]) -> tuple[str, str]:
-    """The service, from the signature's scope, and the action, of the query and JSON protocols; else empty."""
+def _action_of(request: dict[str, Any]) -> tuple[str, str, str]:
+    """Access key and service, from the signature, and the action, of the query and JSON protocols; else empty."""
     _, _, scope = request.get("HTTP_AUTHORIZATION", "").partition("Credential=")
     parts = scope.partition(",")[0].split("/")
-    service = parts[-2] if len(parts) > 1 else ""
+    key, service = (parts[0], parts[-2]) if len(parts) > 1 else ("", "")
     if target := request.get("HTTP_X_AMZ_TARGET"):
-        return service, target.rpartition(".")[2]
+        return key, service, target.rpartition(".")[2]
     if not request.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        return service, ""
+        return key, service, ""
     body = request["wsgi.input"].read(int(request.get("CONTENT_LENGTH") or 0))
     request["wsgi.input"] = io.BytesIO(body)
-    return service, parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+    return key, service, parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
 
 
 def main() -> None:
