@@ -41,6 +41,12 @@ test: $(STAMP) ## all tests, the integration tests on real parts
 test-unit: $(STAMP) ## the tests that need no part started
 	@$(PY) -m pytest -m "not integration"
 
+.PHONY: test-faults
+test-faults: $(STAMP) ## kill, freeze and cut everything until KILLS (200) are done; SEED (1) replays a run
+	@$(PY) -m conductor_dev build control-plane helm
+	@CONDUCTOR_FAULT_KILLS="$(or $(KILLS),200)" CONDUCTOR_FAULT_SEED="$(or $(SEED),1)" \
+		$(PY) -m pytest -s tests/faults
+
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types, layers, generated files, forbidden hosts
 	@bash dev/lint.sh "$(VENV)"
