@@ -25,12 +25,14 @@ REVIEW = ResourceType(
 
 MYSQL, POSTGRESQL = "storage.conductor.io/mysqlinstances", "storage.conductor.io/postgresqlinstances"
 RDS, CLASSES = "database.aws.conductor.io/rdsinstances", "core.conductor.io/resourceclasses"
+QUOTAS, LIMIT_RANGES = "core.conductor.io/claimquotas", "core.conductor.io/claimlimitranges"
 SECRETS, CONFIG_MAPS, SERVICES = "/secrets", "/configmaps", "/services"
 ENDPOINT_SLICES = "discovery.k8s.io/endpointslices"
 EVENTS, LEASES, NAMESPACES = "events.k8s.io/events", "coordination.k8s.io/leases", "/namespaces"
 
 UNIVERSE = (
-    *(MYSQL, f"{MYSQL}/status", POSTGRESQL, f"{POSTGRESQL}/status", RDS, f"{RDS}/status", CLASSES),
+    *(MYSQL, f"{MYSQL}/status", POSTGRESQL, f"{POSTGRESQL}/status", RDS, f"{RDS}/status"),
+    *(CLASSES, f"{CLASSES}/status", QUOTAS, f"{QUOTAS}/status", LIMIT_RANGES),
     *(SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES, EVENTS, LEASES, NAMESPACES, "/pods", "/events"),
     "/serviceaccounts/token",
     "rbac.authorization.k8s.io/clusterroles",
@@ -39,12 +41,13 @@ UNIVERSE = (
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
 EVERYWHERE: dict[str, dict[str, set[str]]] = {
-    "watcher": {kind: {"list", "watch"} for kind in (MYSQL, POSTGRESQL, RDS, CLASSES)},
+    "watcher": {kind: {"list", "watch"} for kind in (MYSQL, POSTGRESQL, RDS, CLASSES, QUOTAS, LIMIT_RANGES)},
     "scheduler": {
         **{claim: {"get", "list"} for claim in (MYSQL, POSTGRESQL)},
         **{f"{claim}/status": {"patch"} for claim in (MYSQL, POSTGRESQL)},
         RDS: {"get", "list", "create", "patch", "delete"},
-        CLASSES: {"get", "list"},
+        **{kind: {"get", "list"} for kind in (CLASSES, QUOTAS, LIMIT_RANGES)},
+        **{f"{kind}/status": {"patch"} for kind in (CLASSES, QUOTAS)},
     },
     "aws-provisioner": {RDS: {"get", "patch"}, f"{RDS}/status": {"patch"}, EVENTS: {"create", "patch"}},
     "secrets-writer": {

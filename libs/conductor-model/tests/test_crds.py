@@ -13,7 +13,7 @@ import pytest
 
 from conductor_dev.api import CUSTOM_RESOURCE_DEFINITION, KubeApi
 from conductor_model.crds import crd, files
-from conductor_model.kinds import KINDS, MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS, Kind, Role
+from conductor_model.kinds import CLAIM_QUOTA, KINDS, MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS, Kind, Role
 from conductor_model.refs import ResourceType
 
 COMMITTED = Path(__file__).parents[3] / "deploy/helm/conductor-crds/templates"
@@ -197,7 +197,9 @@ def test_classes_are_shown_with_what_they_offer(api: KubeApi, namespace: str) ->
         namespace,
         profile="performance",
         capabilities={"capacity": {"storage": "50Gi"}, "region": "north-america", "cost": "free-tier"},
+        limits={"instances": 5},
         template={"apiVersion": "database.aws.conductor.io/v1alpha1", "kind": "RDSInstance"},
+        status={"used": {"instances": 2}},
     )
     cells = table(api, RESOURCE_CLASS, namespace)
     assert cells.pop("Age")
@@ -209,6 +211,30 @@ def test_classes_are_shown_with_what_they_offer(api: KubeApi, namespace: str) ->
         "Storage": "50Gi",
         "Region": "north-america",
         "Cost": "free-tier",
+        "Instances": 2,
+        "Limit": 5,
+    }
+
+
+@pytest.mark.integration
+def test_quotas_are_shown_with_what_is_taken_of_what(api: KubeApi, namespace: str) -> None:
+    applied(
+        api,
+        CLAIM_QUOTA,
+        namespace,
+        spec={"hard": {"claims": 10, "cost": 12, "capacity": {"storage": "500Gi"}}},
+        status={"used": {"claims": 3, "cost": "4", "capacity": {"storage": "75Gi"}}},
+    )
+    cells = table(api, CLAIM_QUOTA, namespace)
+    assert cells.pop("Age")
+    assert cells == {
+        "Name": "example",
+        "Claims": 3,
+        "Max-Claims": 10,
+        "Storage": "75Gi",
+        "Max-Storage": "500Gi",
+        "Cost": "4",
+        "Max-Cost": "12",
     }
 
 

@@ -10,7 +10,9 @@ from enum import StrEnum
 
 from conductor_model.claims import DatabaseClaim, MySQLInstance, PostgreSQLInstance
 from conductor_model.concrete import Concrete
+from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
+from conductor_model.quota import ClaimQuota
 from conductor_model.rds import RDSInstance
 from conductor_model.refs import GroupKind, GroupVersionKind, ResourceType
 from conductor_model.resourceclass import ResourceClass
@@ -22,6 +24,8 @@ class Role(StrEnum):
     CLAIM = "claim"
     CONCRETE = "concrete"
     CLASS = "class"
+    QUOTA = "quota"
+    LIMIT_RANGE = "limit range"
 
 
 KubeModel = type[KubeObject]
@@ -71,6 +75,8 @@ MYSQL_INSTANCE = _type("storage.conductor.io", "MySQLInstance", "mysqlinstances"
 POSTGRESQL_INSTANCE = _type("storage.conductor.io", "PostgreSQLInstance", "postgresqlinstances")
 RDS_INSTANCE = _type("database.aws.conductor.io", "RDSInstance", "rdsinstances")
 RESOURCE_CLASS = _type("core.conductor.io", "ResourceClass", "resourceclasses")
+CLAIM_QUOTA = _type("core.conductor.io", "ClaimQuota", "claimquotas")
+CLAIM_LIMIT_RANGE = _type("core.conductor.io", "ClaimLimitRange", "claimlimitranges")
 
 _READY = Column("Ready", '.status.conditions[?(@.type=="Ready")].status')
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -103,6 +109,24 @@ _CLASS_COLUMNS = (
     Column("Storage", ".capabilities.capacity.storage"),
     Column("Region", ".capabilities.region"),
     Column("Cost", ".capabilities.cost"),
+    Column("Instances", ".status.used.instances", "integer"),
+    Column("Limit", ".limits.instances", "integer"),
+    _AGE,
+)
+_QUOTA_COLUMNS = (
+    Column("Claims", ".status.used.claims", "integer"),
+    Column("Max-Claims", ".spec.hard.claims", "integer"),
+    Column("Storage", ".status.used.capacity.storage"),
+    Column("Max-Storage", ".spec.hard.capacity.storage"),
+    Column("Cost", ".status.used.cost"),
+    Column("Max-Cost", ".spec.hard.cost"),
+    _AGE,
+)
+_LIMIT_RANGE_COLUMNS = (
+    Column("Default-Storage", ".spec.default.capacity.storage"),
+    Column("Min-Storage", ".spec.min.capacity.storage"),
+    Column("Max-Storage", ".spec.max.capacity.storage"),
+    Column("Max-Cost", ".spec.max.cost"),
     _AGE,
 )
 
@@ -118,6 +142,15 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(RDS_INSTANCE, Role.CONCRETE, RDSInstance, ("rds",), ("managed", "conductor", "aws"), _RDS_COLUMNS),
     Kind(RESOURCE_CLASS, Role.CLASS, ResourceClass, ("rclass",), ("conductor",), _CLASS_COLUMNS),
+    Kind(CLAIM_QUOTA, Role.QUOTA, ClaimQuota, ("cquota",), ("conductor",), _QUOTA_COLUMNS),
+    Kind(
+        CLAIM_LIMIT_RANGE,
+        Role.LIMIT_RANGE,
+        ClaimLimitRange,
+        ("climits",),
+        ("conductor",),
+        _LIMIT_RANGE_COLUMNS,
+    ),
 )
 
 BY_GROUP_KIND: dict[GroupKind, Kind] = {kind.group_kind: kind for kind in KINDS}

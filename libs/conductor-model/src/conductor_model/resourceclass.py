@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from conductor_model.admission import ApiVersion, KindName, Labels, ObjectName
+from conductor_model.capacity import Capacity
 from conductor_model.concrete import Capabilities, RebindPolicy
 from conductor_model.meta import KubeObject, Model
 from conductor_model.refs import GroupKind, GroupVersionKind
@@ -45,6 +46,22 @@ class Template(Model):
         return GroupVersionKind.parse(self.api_version, self.kind)
 
 
+class ClassLimits(Model):
+    """The most that may exist of what was made from a class, whatever became of the claims."""
+
+    instances: int | None = Field(None, ge=0, description="How many resources.")
+    capacity: Capacity = Field(
+        default_factory=dict, description="Sum of the capacities of these resources, by name: storage: 1Ti."
+    )
+
+
+class ClassStatus(Model):
+    """What exists of a class that has limits. Written by the scheduler, at most once a second."""
+
+    used: ClassLimits | None = None
+    observed_generation: int | None = None
+
+
 class ResourceClass(KubeObject):
     """A template for concrete resources, what they offer, and which claims they serve."""
 
@@ -64,7 +81,13 @@ class ResourceClass(KubeObject):
         None,
         description="The profile it offers; several classes may offer the same. Absent: the class's name.",
     )
+    limits: ClassLimits | None = Field(
+        None,
+        description="The most that may be provisioned from this class. Resources count until they are gone, also "
+        "when they are released or being deleted. Lowering a limit takes nothing away.",
+    )
     template: Template = Field(description="The concrete resource to make.")
+    status: ClassStatus = Field(default_factory=ClassStatus)
 
     @property
     def offered_profile(self) -> str:
@@ -76,13 +99,12 @@ class ResourceClass(KubeObject):
 
     def supports(self, claim_kind: GroupKind) -> bool:
         """Whether ``supportedResources`` names the claim kind, in any version and any letter case."""
-        wanted = (claim_kind.kind.lower(), claim_kind.group.lower())
-        return any(_kind_and_group(entry) == wanted for entry in self.supported_resources)
+        return any(names_kind(entry, claim_kind) for entry in self.supported_resources)
 
 
-def _kind_and_group(entry: str) -> tuple[str, str]:
-    """From ``Kind.version.group``; every version of a kind is the same kind."""
+def names_kind(entry: str, claim_kind: GroupKind) -> bool:
+    """Whether ``Kind.version.group`` or ``Kind.group`` means the kind: in any letter case, and in any version."""
     kind, _, rest = entry.lower().partition(".")
     version, _, group = rest.partition(".")
     is_version = len(version) > 1 and version[0] == "v" and version[1].isdigit()
-    return kind, group if is_version else rest
+    return (kind, group if is_version else rest) == (claim_kind.kind.lower(), claim_kind.group.lower())

@@ -15,10 +15,10 @@ from typing import TypeVar
 from conductor_model.claims import BoundResource, DatabaseClaim
 from conductor_model.concrete import ClaimRef, Concrete, ConcreteCondition, RebindPolicy
 from conductor_model.conditions import is_true
-from conductor_model.meta import KubeObject
+from conductor_model.meta import KubeObject, ObjectMeta
 from conductor_model.quantity import Quantity
 from conductor_model.refs import ObjectKey
-from conductor_model.resourceclass import ResourceClass
+from conductor_model.resourceclass import ClassStatus, ResourceClass
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.fit import Offer, Wish, is_full, unavailable, unsuited
 from conductor_scheduler.template import Draft, TemplateError, claim_ref, draft, name_for
@@ -301,7 +301,7 @@ def _waiting_since(claim: DatabaseClaim) -> tuple[str, str, str]:
 def _may_help(change: Change, view: View) -> bool:
     before, after = change.before, change.after
     if isinstance(before, ResourceClass) or isinstance(after, ResourceClass):
-        return True
+        return _offered(before) != _offered(after)
     if isinstance(before, DatabaseClaim) or isinstance(after, DatabaseClaim):
         return _share(before) != _share(after) and any(
             concrete.spec.max_claims > 1
@@ -310,6 +310,14 @@ def _may_help(change: Change, view: View) -> bool:
             for concrete in view.bound_to(side.uid)
         )
     return _chance(before) != _chance(after)
+
+
+def _offered(source: KubeObject | None) -> tuple[str, bool, ResourceClass] | None:
+    """What a class says but for its status, which is the scheduler's own writing."""
+    if not isinstance(source, ResourceClass):
+        return None
+    said = source.model_copy(update={"metadata": ObjectMeta(), "status": ClassStatus()})
+    return source.uid, source.being_deleted, said
 
 
 def _share(claim: KubeObject | None) -> tuple[str, object] | None:

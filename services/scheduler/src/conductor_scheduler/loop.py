@@ -17,7 +17,15 @@ from pydantic import ValidationError
 from conductor_bus import CaughtUp, ObjectMessage, Restarted
 from conductor_kube import Conflict, KubeClient, KubeError, NotServed, Throttled
 from conductor_model.claims import DatabaseClaim
-from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, CONCRETE_MODELS, RESOURCE_CLASS, WATCHED_KINDS
+from conductor_model.kinds import (
+    BY_GROUP_KIND,
+    CLAIM_LIMIT_RANGE,
+    CLAIM_MODELS,
+    CLAIM_QUOTA,
+    CONCRETE_MODELS,
+    RESOURCE_CLASS,
+    WATCHED_KINDS,
+)
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_scheduler.commit import Committer, NotLeading
 from conductor_scheduler.config import SchedulerConfig
@@ -30,6 +38,7 @@ from conductor_scheduler.view import Change, View, affected
 log = logging.getLogger(__name__)
 
 KINDS: tuple[GroupKind, ...] = tuple(kind.group_kind for kind in WATCHED_KINDS)
+_LIMITS = (CLAIM_QUOTA.group_kind, CLAIM_LIMIT_RANGE.group_kind)
 _WRITES_IN_FLIGHT = 32
 _LIST_AGAIN = 1.0
 _COMPARE_EVERY = 600.0
@@ -143,10 +152,12 @@ class Scheduler:
     async def _compare_with_api(self, told: set[ObjectKey] | None) -> None:
         """Take in what the API server has, and look up what it has not; classes that the bus told of are believed.
 
+        Quotas and limit ranges are not: one that the bus has not told of yet would limit nothing.
+
         Raises KubeError when a kind that is served cannot be listed.
         """
         listed = set[ObjectKey]()
-        for group_kind in (*CLAIM_MODELS, *CONCRETE_MODELS):
+        for group_kind in (*CLAIM_MODELS, *CONCRETE_MODELS, *_LIMITS):
             try:
                 async for page in self._kube.list(BY_GROUP_KIND[group_kind].type):
                     for item in page.items:
@@ -156,7 +167,7 @@ class Scheduler:
                             self.view.observe(item.key, item.raw)
             except NotServed:
                 log.info("%s is not served", group_kind)
-        for key in [*self.view.claims, *self.view.concretes, *self.view.classes, *self.view.unreadable]:
+        for key in self.view.held():
             if key in listed or (
                 key.group_kind == RESOURCE_CLASS.group_kind and (told is None or key in told)
             ):

@@ -1,4 +1,4 @@
-"""The scheduler's view of the world: every claim, concrete resource and class, as last heard of.
+"""The scheduler's view of the world: every claim, concrete resource, class, quota and limit range, as last heard of.
 
 It is fed by the bus, and by the answers to the scheduler's own requests, so it is never older than what the scheduler
 itself has done. A version that is older than the one held is ignored: resource versions of one kind can be compared,
@@ -9,17 +9,24 @@ Every change is told to ``on_change``, wherever it came from: nobody else has to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from conductor_model.annotations import CLASS_LABEL
 from conductor_model.claims import ClaimStatus, DatabaseClaim
 from conductor_model.concrete import ClaimRef, Concrete
-from conductor_model.kinds import CLAIM_MODELS, CONCRETE_MODELS, RESOURCE_CLASS
+from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS
+from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
+from conductor_model.quota import ClaimQuota
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
+
+Outer = TypeVar("Outer")
+Inner = TypeVar("Inner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +65,15 @@ class View:
     claims: dict[ObjectKey, DatabaseClaim] = field(default_factory=dict)
     concretes: dict[ObjectKey, Concrete] = field(default_factory=dict)
     classes: dict[ObjectKey, ResourceClass] = field(default_factory=dict)
+    quotas: dict[ObjectKey, ClaimQuota] = field(default_factory=dict)
+    limit_ranges: dict[ObjectKey, ClaimLimitRange] = field(default_factory=dict)
     unreadable: dict[ObjectKey, Unreadable] = field(default_factory=dict)
+    reserved: dict[str, Concrete] = field(default_factory=dict)
+    """Claim's uid -> the resource that is being made for it: it counts before the API server has confirmed it."""
     _claim_by_uid: dict[str, ObjectKey] = field(default_factory=dict)
-    _bound_to: dict[str, set[ObjectKey]] = field(default_factory=dict)
+    _bound_to: dict[str, dict[ObjectKey, None]] = field(default_factory=dict)
+    _bound_in: dict[str, dict[str, ClaimRef]] = field(default_factory=dict)
+    _made_from: dict[tuple[str, str], dict[ObjectKey, None]] = field(default_factory=dict)
     _before_assuming: dict[ObjectKey, Concrete] = field(default_factory=dict)
 
     def observe(self, key: ObjectKey, data: bytes) -> bool:
@@ -86,8 +99,15 @@ class View:
             self.claims.get(key)
             or self.concretes.get(key)
             or self.classes.get(key)
+            or self.quotas.get(key)
+            or self.limit_ranges.get(key)
             or (unreadable.object if unreadable else None)
         )
+
+    def held(self) -> list[ObjectKey]:
+        """Everything that is held."""
+        held = (self.claims, self.concretes, self.classes, self.quotas, self.limit_ranges, self.unreadable)
+        return [key for each in held for key in each]
 
     def put(self, key: ObjectKey, found: KubeObject | Unreadable) -> None:
         before = self.get(key)
@@ -128,6 +148,19 @@ class View:
         """The resources whose ``claimRefs`` carry the claim's uid; more than one only after a mishap."""
         return [self.concretes[key] for key in sorted(self._bound_to.get(uid, ()))]
 
+    def bound_in(self, namespace: str) -> Mapping[str, ClaimRef]:
+        """The references of the namespace's bound claims by the claims' uids, whether or not the claim is known."""
+        return self._bound_in.get(namespace, {})
+
+    def made_from(self, source: ResourceClass) -> list[Concrete]:
+        """What exists of a class, released and being deleted included, and what is being made from it."""
+        place = (source.metadata.namespace, source.metadata.name)
+        made = {key: self.concretes[key] for key in self._made_from.get(place, ())}
+        for draft in self.reserved.values():
+            if _class_of(draft) == place:
+                made.setdefault(draft.key, draft)
+        return list(made.values())
+
     def _add(self, key: ObjectKey, found: KubeObject | Unreadable) -> None:
         match found:
             case DatabaseClaim():
@@ -136,9 +169,16 @@ class View:
             case Concrete():
                 self.concretes[key] = found
                 for ref in found.bound_refs:
-                    self._bound_to.setdefault(ref.uid or "", set()).add(key)
+                    self._bound_to.setdefault(ref.uid or "", {})[key] = None
+                    self._bound_in.setdefault(ref.namespace, {})[ref.uid or ""] = ref
+                if (place := _class_of(found)) is not None:
+                    self._made_from.setdefault(place, {})[key] = None
             case ResourceClass():
                 self.classes[key] = found
+            case ClaimQuota():
+                self.quotas[key] = found
+            case ClaimLimitRange():
+                self.limit_ranges[key] = found
             case Unreadable():
                 self.unreadable[key] = found
             case _:
@@ -147,16 +187,30 @@ class View:
     def _drop(self, key: ObjectKey) -> None:
         self.unreadable.pop(key, None)
         self.classes.pop(key, None)
+        self.quotas.pop(key, None)
+        self.limit_ranges.pop(key, None)
         self._before_assuming.pop(key, None)
         claim = self.claims.pop(key, None)
         if claim is not None:
             self._claim_by_uid.pop(claim.uid, None)
         concrete = self.concretes.pop(key, None)
-        for ref in concrete.bound_refs if concrete is not None else ():
-            keys = self._bound_to.get(ref.uid or "", set())
-            keys.discard(key)
-            if not keys:
-                self._bound_to.pop(ref.uid or "", None)
+        if concrete is None:
+            return
+        for ref in concrete.bound_refs:
+            _without(self._bound_to, ref.uid or "", key)
+            if ref.uid not in self._bound_to:
+                _without(self._bound_in, ref.namespace, ref.uid or "")
+        if (place := _class_of(concrete)) is not None:
+            _without(self._made_from, place, key)
+
+
+def _without(index: dict[Outer, dict[Inner, Any]], outer: Outer, inner: Inner) -> None:
+    """Take an entry out of an index, and its place with the last one."""
+    entries = index.get(outer)
+    if entries is not None:
+        entries.pop(inner, None)
+        if not entries:
+            del index[outer]
 
 
 def affected(change: Change, view: View) -> Iterable[ObjectKey]:
@@ -185,6 +239,13 @@ def claim_key(ref: ClaimRef) -> ObjectKey | None:
     return None
 
 
+def _class_of(concrete: Concrete) -> tuple[str, str] | None:
+    """Namespace and name of the class that the scheduler made it from; None for what an administrator made."""
+    name = concrete.spec.resource_class
+    made = name is not None and CLASS_LABEL in concrete.metadata.labels
+    return (concrete.metadata.namespace, name) if made and name is not None else None
+
+
 class _StatusOnly(KubeObject):
     """A claim whose spec is not looked at."""
 
@@ -192,12 +253,10 @@ class _StatusOnly(KubeObject):
 
 
 def _parse(key: ObjectKey, data: bytes) -> KubeObject:
-    if key.group_kind == RESOURCE_CLASS.group_kind:
-        return ResourceClass.model_validate_json(data)
-    model = CLAIM_MODELS.get(key.group_kind) or CONCRETE_MODELS.get(key.group_kind)
-    if model is None:
+    kind = BY_GROUP_KIND.get(key.group_kind)
+    if kind is None:
         raise TypeError(f"{key} is not a kind that the scheduler knows")
-    return model.model_validate_json(data)
+    return kind.model.model_validate_json(data)
 
 
 def _unreadable(data: bytes, error: ValidationError) -> Unreadable:
