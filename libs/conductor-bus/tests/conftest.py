@@ -46,7 +46,7 @@ class Broker:
         ]
         with (self._folder / "nats-server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (port := self._announced_port()) is None:
             assert self._process.poll() is None, (self._folder / "nats-server.log").read_text()
             assert time.monotonic() < deadline, "nats-server did not announce its port"
@@ -129,7 +129,7 @@ Eventually = Callable[..., Awaitable[None]]
 def eventually() -> Eventually:
     """Waits for a condition, and says what was the matter when it does not come."""
 
-    async def wait(condition: Callable[[], object], *, within: float = 15.0) -> None:
+    async def wait(condition: Callable[[], object], *, within: float = 60.0) -> None:
         deadline = time.monotonic() + within
         while not condition():
             assert time.monotonic() < deadline, f"still not after {within} s"
@@ -143,7 +143,7 @@ def until_idle() -> Callable[[WorkQueue], Awaitable[None]]:
     """Waits until a consumer has nothing left to do: acknowledgements take a moment to be counted."""
 
     async def wait(queue: WorkQueue) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while await queue.lag() != Lag(0, 0):  # noqa: ASYNC110  # the broker tells only when asked
                 await asyncio.sleep(0.02)
 
