@@ -14,7 +14,7 @@ from conductor_aws_provisioner.errors import Refused, Terminal, Throttled, Trans
 from conductor_aws_provisioner.external import MasterCredentials
 from conductor_bus import Done, MalformedMessage, RequeueAfter, Wake, Work
 from conductor_kube import Forbidden
-from conductor_model.annotations import PROVISIONER_FINALIZER
+from conductor_model.annotations import IN_USE_FINALIZER, PROVISIONER_FINALIZER
 
 CLAIM = {
     "apiVersion": "storage.conductor.io/v1alpha1",
@@ -379,6 +379,53 @@ async def test_a_deletion_that_others_hold_up_is_none_of_ours(world: Any, build:
     assert await world.told() == Done()
 
     assert world.cloud.calls == []
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+async def test_a_bound_resource_that_is_deleted_goes_on_until_the_scheduler_lets_it_go(
+    world: Any, build: Any, policy: str
+) -> None:
+    world.cluster.put(build(claimRefs=[CLAIM], rebindPolicy=policy))
+    await world.comes_to_rest()
+    world.cluster.put(world.object, finalizers=(PROVISIONER_FINALIZER, IN_USE_FINALIZER))
+    world.cluster.delete()
+
+    await world.told()
+
+    assert "delete" not in world.cloud.calls
+    assert world.object.status.phase == "Bound"
+    assert world.condition("Ready")[0] == "True"
+    status, reason, message = world.condition("DeletionHeld")
+    assert (status, reason) == ("True", "InUse")
+    assert f"{CLAIM['kind']} {CLAIM['namespace']}/{CLAIM['name']}" in message
+
+    world.cluster.put(world.object, finalizers=(PROVISIONER_FINALIZER,))
+    await world.comes_to_rest()
+    assert world.cluster.instance is None
+    assert len(world.cloud.instances) == (1 if policy == "Retain" else 0)
+
+
+async def test_a_held_resource_still_follows_its_spec(world: Any, build: Any) -> None:
+    world.cluster.put(build(claimRefs=[CLAIM]))
+    await world.comes_to_rest()
+    world.cluster.put(world.object, finalizers=(PROVISIONER_FINALIZER, IN_USE_FINALIZER))
+    world.cluster.delete()
+    world.cluster.edit(multizone=True)
+
+    await world.comes_to_rest()
+
+    (instance,) = world.cloud.instances.values()
+    assert instance.current.multizone
+
+
+async def test_what_was_never_begun_is_not_begun_while_a_deletion_is_held(world: Any, build: Any) -> None:
+    world.cluster.put(build(claimRefs=[CLAIM]), finalizers=(IN_USE_FINALIZER,))
+    world.cluster.delete()
+
+    assert await world.told() == Done()
+
+    assert world.cloud.calls == []
+    assert world.object.metadata.finalizers == (IN_USE_FINALIZER,)
 
 
 async def test_a_look_that_is_overdue_is_taken_at_the_next_message(world: Any, build: Any) -> None:

@@ -53,6 +53,8 @@ def make_rds() -> Callable[..., RDSInstance]:
         refs: tuple[dict[str, Any], ...] = (),
         ready: bool = True,
         labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+        finalizers: tuple[str, ...] = (),
         uid: str | None = None,
         deleted: bool = False,
         created: str = "2026-01-01T00:00:00Z",
@@ -64,6 +66,8 @@ def make_rds() -> Callable[..., RDSInstance]:
             "namespace": "conductor-system",
             "uid": uid or _uid(),
             "labels": labels or {},
+            "annotations": annotations or {},
+            "finalizers": finalizers,
             "resourceVersion": "1",
             "creationTimestamp": created,
         }

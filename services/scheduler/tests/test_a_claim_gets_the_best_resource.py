@@ -86,7 +86,10 @@ def test_a_new_resource_is_made_when_none_is_free(make_claim, make_rds, make_cla
     assert spec["resourceClass"] == "rds-performance"
     assert spec["capabilities"] == {"capacity": {"storage": "50Gi"}}
     assert spec["claimRefs"] == [ref_to(claim)]
-    assert decision.draft.body["metadata"]["finalizers"] == ["provisioner.conductor.io/external-resource"]
+    assert decision.draft.body["metadata"]["finalizers"] == [
+        "provisioner.conductor.io/external-resource",
+        "scheduler.conductor.io/in-use",
+    ]
 
 
 def test_a_template_without_a_version_takes_the_one_that_the_claim_names(make_claim, make_class, view_of):

@@ -10,24 +10,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
 from conductor_model.claims import MySQLInstance
 from conductor_model.concrete import Concrete
 from conductor_model.rds import RDSInstance
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.config import SchedulerConfig
-from conductor_scheduler.decide import (
-    Bind,
-    DeleteConcrete,
-    Keep,
-    Provision,
-    Release,
-    committed,
-    decide,
-    let_go,
-    orphaned_refs,
-    release,
-)
+from conductor_scheduler.decide import Bind, Keep, Provision, committed, decide
 from conductor_scheduler.fit import is_full, unavailable
+from conductor_scheduler.release import Rewrite, finalizers, let_go, orphaned_refs, release, unfinished
 from conductor_scheduler.view import View
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -45,10 +36,11 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.view = View()
         self.uids = count(1)
+        self.bound: set[str] = set()
 
     @rule(name=NAMES, size=SIZES, wanted=st.none() | NAMES)
     def create_claim(self, name: str, size: str, wanted: str | None) -> None:
-        """Also in the place of an earlier one that was deleted."""
+        """Also in the place of an earlier one, which is then gone."""
         claim = MySQLInstance.model_validate(
             manifest(
                 "storage",
@@ -71,7 +63,10 @@ class World(RuleBasedStateMachine):
     def offer(
         self, name: str, size: str, places: int, ready: bool, policy: str, reserved: str | None
     ) -> None:
+        """Where there is none of that name: the API server would refuse a second one."""
         refs = [{"kind": "MySQLInstance", "namespace": "ns", "name": reserved}] if reserved else []
+        if any(key.name == name for key in self.view.concretes):
+            return
         self.put(
             RDSInstance.model_validate(
                 manifest(
@@ -118,9 +113,11 @@ class World(RuleBasedStateMachine):
                 assert not any(ref.released_at for ref in concrete.spec.claim_refs)
                 assert not concrete.being_deleted
                 self.put(committed(claim, concrete))
+                self.bound.add(claim.uid)
             case Provision(draft=draft):
                 metadata = draft.concrete.metadata.model_copy(update={"uid": f"rds-{next(self.uids)}"})
                 self.put(draft.concrete.model_copy(update={"metadata": metadata}))
+                self.bound.add(claim.uid)
             case Keep(surplus=surplus):
                 for each in surplus:
                     self.carry_out(each, let_go(each, claim))
@@ -139,24 +136,50 @@ class World(RuleBasedStateMachine):
 
     @precondition(lambda self: self.view.concretes)
     @rule(data=st.data())
-    def clear_released(self, data: st.DataObject) -> None:
+    def confirm_clean(self, data: st.DataObject) -> None:
+        """For whoever is in its references, be it too early."""
         concrete = self.view.concretes[data.draw(st.sampled_from(sorted(self.view.concretes)))]
-        self.put(_with_refs(concrete, [ref for ref in concrete.spec.claim_refs if ref.released_at is None]))
+        uids = ",".join(ref.uid for ref in concrete.spec.claim_refs if ref.uid)
+        metadata = concrete.metadata.model_copy(update={"annotations": {AVAILABLE_AGAIN: uids}})
+        self.put(concrete.model_copy(update={"metadata": metadata}))
 
-    def carry_out(self, concrete: Concrete, action: Release) -> None:
-        if isinstance(action, DeleteConcrete):
-            assert concrete.spec.rebind_policy == "Delete"
+    @precondition(lambda self: self.view.concretes)
+    @rule(data=st.data())
+    def delete_resource(self, data: st.DataObject) -> None:
+        self.delete(self.view.concretes[data.draw(st.sampled_from(sorted(self.view.concretes)))])
+
+    @rule()
+    def finish(self) -> None:
+        for concrete in list(self.view.concretes.values()):
+            action = unfinished(concrete)
+            if action is not None:
+                self.carry_out(concrete, action)
+
+    def carry_out(self, concrete: Concrete, action: Rewrite) -> None:
+        refs = tuple(
+            ref.model_copy(update={"released_at": NOW}) if ref.uid in action.released else ref
+            for ref in action.refs
+        )
+        annotations = {} if action.drop_confirmation else concrete.metadata.annotations
+        update = {"finalizers": finalizers(concrete, refs), "annotations": annotations}
+        written = _with_refs(
+            concrete.model_copy(update={"metadata": concrete.metadata.model_copy(update=update)}), refs
+        )
+        self.put(written)
+        if written.being_deleted and not written.metadata.finalizers:
+            self.view.forget(written.key)
+        elif action.delete:
+            assert written.spec.rebind_policy == "Delete"
+            assert not written.bound_refs
+            self.delete(written)
+
+    def delete(self, concrete: Concrete) -> None:
+        """As the API server does: what has finalizers stays, marked."""
+        if not concrete.metadata.finalizers:
             self.view.forget(concrete.key)
             return
-        self.put(
-            _with_refs(
-                concrete,
-                [
-                    ref.model_copy(update={"released_at": NOW}) if ref.uid in action.released else ref
-                    for ref in action.refs
-                ],
-            )
-        )
+        metadata = concrete.metadata.model_copy(update={"deletion_timestamp": NOW})
+        self.put(concrete.model_copy(update={"metadata": metadata}))
 
     def put(self, concrete: Concrete) -> None:
         self.view.put(concrete.key, concrete)
@@ -165,6 +188,16 @@ class World(RuleBasedStateMachine):
     def no_resource_has_more_claims_than_places(self) -> None:
         for concrete in self.view.concretes.values():
             assert len(concrete.bound_refs) <= concrete.spec.max_claims
+
+    @invariant()
+    def what_is_bound_is_protected(self) -> None:
+        for concrete in self.view.concretes.values():
+            assert not concrete.bound_refs or IN_USE_FINALIZER in concrete.metadata.finalizers
+
+    @invariant()
+    def a_bound_claim_keeps_its_resource(self) -> None:
+        for claim in self.view.claims.values():
+            assert claim.uid not in self.bound or self.view.bound_to(claim.uid)
 
     @invariant()
     def no_claim_is_in_two_resources(self) -> None:

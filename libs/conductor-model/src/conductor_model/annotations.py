@@ -7,6 +7,8 @@ PAUSED = f"{DOMAIN}/paused"
 POLL_INTERVAL = f"{DOMAIN}/poll-interval"
 RECONCILE_REQUESTED_AT = f"{DOMAIN}/reconcile-requested-at"
 TRACEPARENT = f"{DOMAIN}/traceparent"
+AVAILABLE_AGAIN = f"{DOMAIN}/available-again"
+"""On a Released concrete: the uids, separated by commas, of the former claims after whom it has been cleaned up."""
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "conductor"
@@ -16,3 +18,6 @@ CLASS_LABEL = f"{DOMAIN}/resource-class"
 
 PROVISIONER_FINALIZER = f"provisioner.{DOMAIN}/external-resource"
 """Held by a concrete's provisioner until the external resource is gone, or given up by policy."""
+
+IN_USE_FINALIZER = f"scheduler.{DOMAIN}/in-use"
+"""Held by the scheduler while claims are bound to a concrete: until then, deleting it takes no effect."""

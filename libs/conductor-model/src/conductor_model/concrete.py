@@ -13,6 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from conductor_model.admission import ApiVersion, KindName, ObjectName, Text, Uid, Word, list_map
+from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
 from conductor_model.capacity import Capacity
 from conductor_model.conditions import Conditions
 from conductor_model.meta import KubeObject, Model
@@ -51,7 +52,8 @@ class ClaimRef(Model):
     released_at: datetime | None = Field(
         None,
         description="When the claim was found to be gone. An entry with this is never bound again; "
-        "an administrator makes the resource available by removing the entry.",
+        "an administrator who has cleaned up makes the resource available by the annotation "
+        f"{AVAILABLE_AGAIN} with the entry's uid.",
     )
 
     @property
@@ -104,10 +106,14 @@ class ConcretePhase(StrEnum):
 
 
 class ConcreteCondition(StrEnum):
-    """``Ready``: it can be connected to. ``Synced``: the last reconciliation did what the spec asks."""
+    """``Ready``: it can be connected to. ``Synced``: the last reconciliation did what the spec asks.
+
+    ``DeletionHeld``: it was deleted and stays, with its external resource, until the last bound claim is gone.
+    """
 
     READY = "Ready"
     SYNCED = "Synced"
+    DELETION_HELD = "DeletionHeld"
 
 
 class Endpoint(Model):
@@ -165,6 +171,11 @@ class Concrete(KubeObject):
     @property
     def bound_refs(self) -> tuple[ClaimRef, ...]:
         return tuple(ref for ref in self.spec.claim_refs if ref.bound)
+
+    @property
+    def deletion_held(self) -> bool:
+        """It is to be deleted, but not before the scheduler has seen its bound claims go."""
+        return self.being_deleted and IN_USE_FINALIZER in self.metadata.finalizers
 
     def ref_of(self, claim: ObjectKey) -> ClaimRef | None:
         """The claim's entry, by kind, namespace and name; whose uid it carries is the caller's to check."""

@@ -122,7 +122,9 @@ class Reconciler:
     async def _reconcile(self, parsed: Parsed, deliveries: int) -> Answer:
         instance = parsed.instance
         try:
-            return await (self._unmake(instance) if instance.being_deleted else self._make(parsed))
+            held = instance.deletion_held and PROVISIONER_FINALIZER in instance.metadata.finalizers
+            going = instance.being_deleted and not held
+            return await (self._unmake(instance) if going else self._make(parsed))
         except Transient as error:
             if deliveries >= TELL_AFTER_DELIVERIES:
                 await self._tell(instance, out_of_sync(Reason.ERROR, str(error)), Look.SOON)

@@ -23,7 +23,7 @@ MAX_MESSAGE = 1024
 
 def phase_of(instance: RDSInstance, observed: Observed | None, synced: Synced) -> ConcretePhase:
     """The resource's life in one word: the external state while that decides, else who holds it."""
-    if instance.being_deleted:
+    if instance.being_deleted and not instance.deletion_held:
         return ConcretePhase.DELETING
     if observed is None:
         hopeless = not synced.ok and synced.reason in TERMINAL
@@ -75,7 +75,7 @@ def status_without_look(instance: RDSInstance, synced: Synced, now: datetime) ->
         "conditions": _conditions(instance, news, now),
         "observed_generation": instance.metadata.generation,
     }
-    if instance.being_deleted:
+    if instance.being_deleted and not instance.deletion_held:
         update["phase"] = ConcretePhase.DELETING
     elif instance.status.phase in {ConcretePhase.AVAILABLE, ConcretePhase.BOUND, ConcretePhase.RELEASED}:
         update["phase"] = _binding_phase(instance)
@@ -93,7 +93,7 @@ def _binding_phase(instance: RDSInstance) -> ConcretePhase:
 
 
 def _ready(instance: RDSInstance, observed: Observed | None, credentials: Credentials | None) -> Condition:
-    if instance.being_deleted:
+    if instance.being_deleted and not instance.deletion_held:
         return _not_ready("Deleting", "The DB instance is being deleted")
     if observed is None:
         if instance.status.endpoint is not None:
@@ -111,6 +111,20 @@ def _ready(instance: RDSInstance, observed: Observed | None, credentials: Creden
     if observed.status in db_states.SERVING and observed.endpoint is not None:
         return Condition(type=ConcreteCondition.READY, status="True", reason="Available")
     return _not_ready("Unavailable", f"DB instance {observed.identifier} is {observed.status}")
+
+
+def _deletion_held(instance: RDSInstance) -> tuple[Condition, ...]:
+    """That the resource was deleted and stays, for as long as the scheduler sees claims bound to it."""
+    if instance.deletion_held:
+        holders = [f"{ref.kind} {ref.namespace}/{ref.name}" for ref in instance.bound_refs]
+        more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
+        message = f"It was deleted, and stays until these claims are gone: {', '.join(holders[:3])}{more}"
+        return (
+            Condition(type=ConcreteCondition.DELETION_HELD, status="True", reason="InUse", message=message),
+        )
+    if condition(instance.status.conditions, ConcreteCondition.DELETION_HELD) is not None:
+        return (Condition(type=ConcreteCondition.DELETION_HELD, status="False", reason="NotInUse"),)
+    return ()
 
 
 def _not_ready(reason: str, message: str) -> Condition:
@@ -131,7 +145,7 @@ def _synced(synced: Synced) -> Condition:
 
 def _conditions(instance: RDSInstance, new: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
     conditions = instance.status.conditions
-    for each in new:
+    for each in (*new, *_deletion_held(instance)):
         dated = each.model_copy(update={"observed_generation": instance.metadata.generation})
         conditions = with_condition(conditions, dated, now)
     return conditions
@@ -146,7 +160,9 @@ def troubles(before: RDSInstanceStatus, after: RDSInstanceStatus) -> tuple[tuple
     )
 
 
-_NO_TROUBLE = frozenset({"Creating", "NotCreated", "Deleting", Reason.PAUSED, Reason.WAITING_FOR_CALLS})
+_NO_TROUBLE = frozenset(
+    {"Creating", "NotCreated", "Deleting", "NotInUse", Reason.PAUSED, Reason.WAITING_FOR_CALLS}
+)
 """Reasons of conditions that are false in the ordinary course of things."""
 
 

@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from conductor_kube import AlreadyExists, Conflict, KubeClient, NotFound, says
-from conductor_model.annotations import TRACEPARENT
+from conductor_model.annotations import AVAILABLE_AGAIN, TRACEPARENT
 from conductor_model.claims import ClaimStatus, DatabaseClaim
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import KubeObject
 from conductor_model.refs import ObjectKey, ResourceType
-from conductor_scheduler.decide import DeleteConcrete, Release
+from conductor_scheduler.release import Rewrite, finalizers
 from conductor_scheduler.status import as_applied
 from conductor_scheduler.template import Draft, claim_ref
 from conductor_scheduler.view import View
@@ -40,9 +40,10 @@ class Committer:
 
     async def bind(self, claim: DatabaseClaim, concrete: Concrete, traceparent: str | None) -> Concrete:
         """Put the claim's reference into the resource. Raises Conflict when the resource has changed meanwhile."""
-        kept = [_dump_ref(ref) for ref in concrete.spec.claim_refs if ref is not concrete.ref_of(claim.key)]
+        kept = (ref for ref in concrete.spec.claim_refs if ref is not concrete.ref_of(claim.key))
         annotations = {} if traceparent is None else {TRACEPARENT: traceparent}
-        return await self._write_refs(concrete, [*kept, claim_ref(claim)], annotations)
+        refs = (*kept, ClaimRef.model_validate(claim_ref(claim)))
+        return await self._write_refs(concrete, refs, annotations)
 
     async def provision(self, claim: DatabaseClaim, draft: Draft, traceparent: str | None) -> Concrete:
         """Create the resource. One of that name that already carries this claim is the same decision, taken before.
@@ -65,17 +66,24 @@ class Committer:
         self._view.observe(key, data)
         return self._view.concretes[key]
 
-    async def carry_out(self, concrete: Concrete, action: Release, now: datetime) -> None:
-        """Release: delete the resource, or write its references anew. Raises Conflict when it has changed meanwhile."""
-        if isinstance(action, DeleteConcrete):
-            await self._delete(concrete, now)
-            return
-        refs = [
-            _dump_ref(ref.model_copy(update={"released_at": now}) if ref.uid in action.released else ref)
+    async def carry_out(self, concrete: Concrete, action: Rewrite, now: datetime) -> None:
+        """Write the references anew, and delete the resource if that follows.
+
+        Raises Conflict when it has changed meanwhile.
+        """
+        refs = tuple(
+            ref.model_copy(update={"released_at": now}) if ref.bound and ref.uid in action.released else ref
             for ref in action.refs
-        ]
+        )
+        annotations = {AVAILABLE_AGAIN: None} if action.drop_confirmation else {}
+        unchanged = (
+            refs == concrete.spec.claim_refs and finalizers(concrete, refs) == concrete.metadata.finalizers
+        )
         try:
-            await self._write_refs(concrete, refs, {})
+            if annotations or not unchanged:
+                concrete = await self._write_refs(concrete, refs, annotations)
+            if action.delete and not concrete.being_deleted:
+                await self._delete(concrete, now)
         except NotFound:
             self._view.forget(concrete.key)
         except Conflict:
@@ -127,18 +135,22 @@ class Committer:
         return self._view.get(key)
 
     async def _write_refs(
-        self, concrete: Concrete, refs: list[dict[str, Any]], annotations: Mapping[str, str]
+        self, concrete: Concrete, refs: tuple[ClaimRef, ...], annotations: Mapping[str, str | None]
     ) -> Concrete:
+        """The references, and the finalizer that follows from them, in one write."""
         self._check_lead()
         metadata: dict[str, Any] = {"resourceVersion": concrete.metadata.resource_version}
         if annotations:
             metadata["annotations"] = dict(annotations)
+        wanted = finalizers(concrete, refs)
+        if wanted != concrete.metadata.finalizers:
+            metadata["finalizers"] = list(wanted)
         key = concrete.key
         data = await self._kube.merge_patch(
             _type(key),
             key.namespace,
             key.name,
-            {"metadata": metadata, "spec": {"claimRefs": refs}},
+            {"metadata": metadata, "spec": {"claimRefs": [_dump_ref(ref) for ref in refs]}},
             field_manager=FIELD_MANAGER,
         )
         self._view.observe(key, data)
@@ -147,23 +159,16 @@ class Committer:
     async def _delete(self, concrete: Concrete, now: datetime) -> None:
         self._check_lead()
         key, metadata = concrete.key, concrete.metadata
-        try:
-            await self._kube.delete(
-                _type(key),
-                key.namespace,
-                key.name,
-                uid=concrete.uid,
-                resource_version=metadata.resource_version,
-            )
-        except NotFound:
-            self._view.forget(key)
-        except Conflict:
-            await self.refresh(key)
-            raise
-        else:
-            # Until the watcher tells: it is not to be deleted twice, nor bound.
-            deleted = metadata.model_copy(update={"deletion_timestamp": now})
-            self._view.put(key, concrete.model_copy(update={"metadata": deleted}))
+        await self._kube.delete(
+            _type(key),
+            key.namespace,
+            key.name,
+            uid=concrete.uid,
+            resource_version=metadata.resource_version,
+        )
+        # Until the watcher tells: it is not to be deleted twice, nor bound.
+        deleted = metadata.model_copy(update={"deletion_timestamp": now})
+        self._view.put(key, concrete.model_copy(update={"metadata": deleted}))
 
     def _check_lead(self) -> None:
         if not self._leading():

@@ -1,4 +1,4 @@
-"""What to do about a claim, and about a concrete resource whose claim is gone. Pure: a view in, a decision out.
+"""What to do about a claim. Pure: a view in, a decision out.
 
 Existing free resources come before new ones; then the smallest adequate capacity, the lowest cost, the name. The same
 view gives the same decision, in whatever order its objects became known.
@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from conductor_model.claims import BoundResource, DatabaseClaim
-from conductor_model.concrete import ClaimRef, Concrete, ConcreteCondition, RebindPolicy
+from conductor_model.concrete import ClaimRef, Concrete, ConcreteCondition
 from conductor_model.conditions import is_true
 from conductor_model.meta import KubeObject, ObjectMeta
 from conductor_model.quantity import Quantity
@@ -21,8 +21,9 @@ from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.fit import Offer, Wish, is_full, unavailable, unsuited
-from conductor_scheduler.template import Draft, TemplateError, claim_ref, draft, name_for
-from conductor_scheduler.view import Change, View, claim_key
+from conductor_scheduler.release import finalizers
+from conductor_scheduler.template import Draft, TemplateError, claim_ref, draft
+from conductor_scheduler.view import Change, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,7 @@ def decide(claim: DatabaseClaim, view: View, config: SchedulerConfig) -> Decisio
     bound = view.bound_to(claim.uid)
     if bound:
         keeper = _keeper(claim, bound)
-        surplus = (concrete for concrete in bound if concrete is not keeper and not concrete.being_deleted)
-        return Keep(keeper, tuple(surplus))
+        return Keep(keeper, tuple(concrete for concrete in bound if concrete is not keeper))
     if claim.status.bound_resource is not None:
         return Vanished(claim.status.bound_resource)
     return _schedule(Wish(claim, config), view)
@@ -273,7 +273,9 @@ def committed(claim: DatabaseClaim, concrete: Concrete) -> Concrete:
     mine = concrete.ref_of(claim.key)
     ref = ClaimRef.model_validate(claim_ref(claim))
     refs = (*(each for each in concrete.spec.claim_refs if each is not mine), ref)
-    return concrete.model_copy(update={"spec": concrete.spec.model_copy(update={"claim_refs": refs})})
+    spec = concrete.spec.model_copy(update={"claim_refs": refs})
+    metadata = concrete.metadata.model_copy(update={"finalizers": finalizers(concrete, refs)})
+    return concrete.model_copy(update={"spec": spec, "metadata": metadata})
 
 
 def helped(change: Change, waiting: Iterable[DatabaseClaim], view: View) -> list[DatabaseClaim]:
@@ -338,56 +340,3 @@ def _chance(concrete: KubeObject | None) -> tuple[object, ...] | None:
         ready,
         None if ready else concrete.status.phase,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteConcrete:
-    """The last claim is gone and the policy is Delete."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaceRefs:
-    """The references as they should stand from now on."""
-
-    refs: tuple[ClaimRef, ...]
-    released: frozenset[str]
-    """uids of the claims whose entries are marked as released."""
-
-
-Release = DeleteConcrete | ReplaceRefs
-
-
-def orphaned_refs(concrete: Concrete, view: View) -> tuple[ClaimRef, ...]:
-    """Bound references whose claim the view does not have. The API server must be asked before anything follows.
-
-    None while a binding is being written: what is not committed needs no release, and its resource must not suffer.
-    """
-    if concrete.being_deleted or view.is_assumed(concrete.key):
-        return ()
-    return tuple(
-        ref for ref in concrete.bound_refs if view.claim_of(ref) is None and claim_key(ref) is not None
-    )
-
-
-def release(concrete: Concrete, gone: frozenset[str]) -> Release:
-    """What becomes of a resource when the claims with these uids are known to be gone.
-
-    Delete removes the resource with its last claim, and frees the place of any other. Retain keeps the entries,
-    marked, so that the resource is not bound again before an administrator has seen to it.
-    """
-    if concrete.spec.rebind_policy is RebindPolicy.RETAIN:
-        return ReplaceRefs(concrete.spec.claim_refs, gone)
-    rest = tuple(ref for ref in concrete.spec.claim_refs if ref.uid not in gone)
-    return ReplaceRefs(rest, frozenset()) if any(ref.bound for ref in rest) else DeleteConcrete()
-
-
-def let_go(surplus: Concrete, claim: DatabaseClaim) -> Release:
-    """What becomes of a second resource that carries a claim's reference. The claim never used it."""
-    made_for_it = surplus.metadata.name == name_for(claim)
-    if (
-        made_for_it
-        and surplus.spec.rebind_policy is RebindPolicy.DELETE
-        and len(surplus.spec.claim_refs) == 1
-    ):
-        return DeleteConcrete()
-    return ReplaceRefs(tuple(ref for ref in surplus.spec.claim_refs if ref.uid != claim.uid), frozenset())

@@ -152,7 +152,7 @@ def unavailable(concrete: Concrete, claim: ObjectKey, uid: str) -> str | None:
     if concrete.being_deleted:
         return "is being deleted"
     if any(ref.released_at is not None for ref in concrete.spec.claim_refs):
-        return "is Released: an administrator must clear its claimRefs first"
+        return "is Released: its administrator has not confirmed yet that it is clean"
     mine = concrete.ref_of(claim)
     others = [ref for ref in concrete.spec.claim_refs if ref is not mine]
     if mine is not None and mine.uid not in {None, uid}:

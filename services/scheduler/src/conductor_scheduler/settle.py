@@ -29,11 +29,9 @@ from conductor_scheduler.decide import (
     Wait,
     committed,
     decide,
-    let_go,
-    orphaned_refs,
-    release,
 )
 from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.release import let_go, orphaned_refs, release, unfinished
 from conductor_scheduler.view import Unreadable, View, claim_key
 from conductor_telemetry import claim_root_context, context_from, current_traceparent
 
@@ -78,7 +76,11 @@ class Settler:
             claim = self._view.claims.get(key)
             return key in self._view.unreadable or (claim is not None and not claim.being_deleted)
         concrete = self._view.concretes.get(key)
-        return key in self._doubted or (concrete is not None and bool(orphaned_refs(concrete, self._view)))
+        return key in self._doubted or (
+            concrete is not None
+            and not self._view.is_assumed(key)
+            and (bool(orphaned_refs(concrete, self._view)) or unfinished(concrete) is not None)
+        )
 
     def forget(self, key: ObjectKey) -> None:
         """The object is gone, whatever has its name now."""
@@ -190,6 +192,7 @@ class Settler:
         concrete = self._view.concretes.get(key)
         if concrete is not None:
             await self._release_orphans(concrete)
+        await self._finish(key)
 
     async def _release_orphans(self, concrete: Concrete) -> None:
         """Release what belongs to claims that the API server says are gone."""
@@ -207,9 +210,21 @@ class Settler:
             return
         action = release(current, frozenset(gone))
         with tracer.start_as_current_span(f"release {current.kind}", attributes=_place(current)):
-            log.info("%s: its claim is gone: %s", current.key, type(action).__name__)
+            log.info(
+                "%s: its claim is gone: %s", current.key, "deleting it" if action.delete else "releasing it"
+            )
             await self._commit.carry_out(current, action, self._now())
         self._metrics.released.labels(current.spec.rebind_policy.value).inc()
+
+    async def _finish(self, key: ObjectKey) -> None:
+        """What an earlier leader did not come to, or what an administrator has written, is done."""
+        concrete = self._view.concretes.get(key)
+        if concrete is None or self._view.is_assumed(key):
+            return
+        action = unfinished(concrete)
+        if action is not None:
+            log.info("%s: its references or its finalizer do not agree with what is to be", key)
+            await self._commit.carry_out(concrete, action, self._now())
 
     async def _refuse(self, unreadable: Unreadable) -> None:
         """A claim that the models refuse: say so on it, with the field. A binding that it has stands."""

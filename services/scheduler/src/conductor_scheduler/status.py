@@ -28,7 +28,7 @@ def bound(
         claim,
         ClaimPhase.BOUND,
         _condition(claim, ClaimCondition.SCHEDULED, "True", *scheduled),
-        _condition(claim, ClaimCondition.BOUND, "True", "Bound", f"bound to {_place(concrete)}"),
+        _condition(claim, ClaimCondition.BOUND, "True", *_bound_to(concrete)),
         now,
         resource=BoundResource(
             api_version=concrete.api_version,
@@ -39,6 +39,18 @@ def bound(
         ),
         resource_class=concrete.spec.resource_class,
     )
+
+
+def _bound_to(concrete: Concrete) -> tuple[str, str]:
+    """Reason and message of ``Bound=True``."""
+    if not concrete.being_deleted:
+        return "Bound", f"bound to {_place(concrete)}"
+    if concrete.deletion_held:
+        return (
+            "DeletionHeld",
+            f"bound to {_place(concrete)}, which was deleted and stays until this claim is gone",
+        )
+    return "BeingDeleted", f"bound to {_place(concrete)}, which is being deleted"
 
 
 def pending(claim: DatabaseClaim, reason: str, message: str, now: datetime) -> ClaimStatus:

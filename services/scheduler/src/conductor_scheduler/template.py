@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from conductor_model.annotations import (
     CLASS_LABEL,
+    IN_USE_FINALIZER,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     PROVISIONER_FINALIZER,
@@ -108,7 +109,7 @@ def draft(claim: DatabaseClaim, source: ResourceClass) -> Draft:
                 CLASS_LABEL: _label_value(source.metadata.name),
             },
             "annotations": dict(template.metadata.annotations),
-            "finalizers": [PROVISIONER_FINALIZER],
+            "finalizers": [PROVISIONER_FINALIZER, IN_USE_FINALIZER],
         },
         "spec": spec,
     }

@@ -18,6 +18,7 @@ from conductor_bus import Bus, CaughtUp, ObjectMessage, Restarted
 from conductor_dev.api import Json, KubeApi
 from conductor_dev.broker import Nats
 from conductor_dev.controlplane import ControlPlane
+from conductor_dev.errors import ApiError
 from conductor_kube import KubeClient, KubeError, Page, Throttled, Unavailable
 from conductor_kube.builtin import LEASES
 from conductor_model.conditions import Condition
@@ -272,6 +273,12 @@ class World:
             subresource="status",
         )
 
+    def confirm_clean(self, name: str, uid: str) -> Json:
+        annotations = {"conductor.io/available-again": uid}
+        return self.api.merge_patch(
+            RDS_INSTANCE, self.namespace, name, {"metadata": {"annotations": annotations}}
+        )
+
     def rds(self, name: str = "rds") -> Json:
         return self.api.get(RDS_INSTANCE, self.namespace, name)
 
@@ -279,9 +286,10 @@ class World:
         return self.api.list(RDS_INSTANCE, self.namespace)
 
     def remove_rds(self, name: str) -> None:
-        """Gone at once, finalizers or not."""
-        self.api.merge_patch(RDS_INSTANCE, self.namespace, name, {"metadata": {"finalizers": None}})
+        """Gone at once, finalizers or not. What is being deleted takes no new finalizers: nobody puts one back."""
         self.api.delete(RDS_INSTANCE, self.namespace, name)
+        with suppress(ApiError):
+            self.api.merge_patch(RDS_INSTANCE, self.namespace, name, {"metadata": {"finalizers": None}})
 
     async def rds_where(self, name: str, predicate: Callable[[Json], object]) -> Json:
         return await self._object_where(RDS_INSTANCE, name, predicate)
@@ -374,6 +382,7 @@ async def world(
     await bus.ensure()
     world = World(kube_api, control_plane.kubeconfig, bus, namespace)
     yield world
+    await world.remove_all_rds()
     await world.close()
     await bus.close()
 

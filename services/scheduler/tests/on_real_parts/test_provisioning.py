@@ -22,7 +22,10 @@ async def test_the_resource_is_created_bound_with_finalizer_labels_and_trace(wor
     (made,) = world.all_rds()
     metadata, spec = made["metadata"], made["spec"]
     assert metadata["name"] == name_for(MySQLInstance.model_validate(claim))
-    assert metadata["finalizers"] == ["provisioner.conductor.io/external-resource"]
+    assert metadata["finalizers"] == [
+        "provisioner.conductor.io/external-resource",
+        "scheduler.conductor.io/in-use",
+    ]
     assert metadata["labels"] == {
         "tier": "gold",
         "app.kubernetes.io/managed-by": "conductor",

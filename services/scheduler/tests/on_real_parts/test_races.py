@@ -11,7 +11,7 @@ from conductor_kube import Conflict
 from conductor_model.claims import MySQLInstance
 from conductor_model.rds import RDSInstance
 from conductor_scheduler.commit import Committer, NotLeading
-from conductor_scheduler.decide import DeleteConcrete
+from conductor_scheduler.release import release
 from conductor_scheduler.template import claim_ref
 from conductor_scheduler.view import View
 
@@ -59,8 +59,9 @@ async def test_a_resource_that_changed_after_the_decision_is_not_deleted(world, 
     else:
         spec = {"claimRefs": [claim_ref(MySQLInstance.model_validate(world.create_claim("next")))]}
     changed = world.api.merge_patch(world.rds_type, world.namespace, "rds", {"spec": spec})
+    action = release(decided_on, frozenset({claim.uid}))
     with pytest.raises(Conflict):
-        await committer.carry_out(decided_on, DeleteConcrete(), datetime.now(UTC))
+        await committer.carry_out(decided_on, action, datetime.now(UTC))
     assert world.rds() == changed
     # The next decision is made on what won.
     assert view.concretes[free.key].metadata.resource_version == changed["metadata"]["resourceVersion"]

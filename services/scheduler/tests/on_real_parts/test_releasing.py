@@ -28,6 +28,74 @@ async def test_retain_marks_the_entry_and_binds_nobody_until_it_is_cleared(world
         await world.bound_claim("next")
 
 
+async def test_a_released_resource_is_available_again_by_one_annotation(world):
+    world.create_rds(rebindPolicy="Retain")
+    first = world.create_claim("first", resourceName="rds")
+    async with world.watching(), world.scheduling():
+        await world.bound_claim("first")
+        world.delete_claim("first")
+        await world.rds_where("rds", lambda rds: rds["spec"]["claimRefs"][0].get("releasedAt"))
+        next_claim = world.create_claim("next")
+        await world.waiting_claim("next", reason="NothingFits", message="is Released")
+        world.confirm_clean("rds", first["metadata"]["uid"])
+        await world.bound_claim("next")
+    rds = world.rds()
+    assert [ref["uid"] for ref in rds["spec"]["claimRefs"]] == [next_claim["metadata"]["uid"]]
+    assert "conductor.io/available-again" not in rds["metadata"].get("annotations", {})
+
+
+async def test_a_confirmation_for_anybody_else_makes_nothing_available(world):
+    world.create_rds(rebindPolicy="Retain")
+    world.create_claim("first", resourceName="rds")
+    async with world.watching(), world.scheduling() as scheduler:
+        await world.bound_claim("first")
+        world.delete_claim("first")
+        await world.rds_where("rds", lambda rds: rds["spec"]["claimRefs"][0].get("releasedAt"))
+        world.confirm_clean("rds", "true")
+        await world.settled(scheduler)
+    assert world.rds()["spec"]["claimRefs"][0]["releasedAt"]
+
+
+async def test_a_confirmation_given_while_the_claim_was_bound_is_taken_back(world):
+    world.create_rds(rebindPolicy="Retain")
+    first = world.create_claim("first", resourceName="rds")
+    async with world.watching(), world.scheduling() as scheduler:
+        await world.bound_claim("first")
+        world.confirm_clean("rds", first["metadata"]["uid"])
+        await world.settled(scheduler)
+        world.delete_claim("first")
+        await world.rds_where("rds", lambda rds: rds["spec"]["claimRefs"][0].get("releasedAt"))
+        await world.settled(scheduler)
+    rds = world.rds()
+    assert [ref["uid"] for ref in rds["spec"]["claimRefs"]] == [first["metadata"]["uid"]]
+    assert "conductor.io/available-again" not in rds["metadata"].get("annotations", {})
+
+
+async def test_delete_goes_on_where_a_scheduler_died_between_release_and_delete(world, client_that_loses):
+    world.create_rds(rebindPolicy="Delete")
+    world.create_claim()
+    async with world.watching():
+        async with world.scheduling():
+            await world.bound_claim()
+        world.delete_claim()
+        async with world.scheduling(await client_that_loses("delete", takes_effect=False)):
+            await world.rds_where("rds", lambda rds: rds["spec"]["claimRefs"][0].get("releasedAt"))
+        assert "deletionTimestamp" not in world.rds()["metadata"]
+        async with world.scheduling():
+            await world.until(lambda: not world.all_rds())
+
+
+async def test_a_released_resource_whose_policy_becomes_delete_is_deleted(world):
+    world.create_rds(rebindPolicy="Retain")
+    world.create_claim()
+    async with world.watching(), world.scheduling():
+        await world.bound_claim()
+        world.delete_claim()
+        await world.rds_where("rds", lambda rds: rds["spec"]["claimRefs"][0].get("releasedAt"))
+        world.api.merge_patch(world.rds_type, world.namespace, "rds", {"spec": {"rebindPolicy": "Delete"}})
+        await world.until(lambda: not world.all_rds())
+
+
 async def test_delete_removes_the_resource_once(world):
     world.create_rds(rebindPolicy="Delete")
     world.api.merge_patch(
@@ -125,6 +193,37 @@ async def test_a_resource_that_was_removed_by_force_leaves_its_claim_lost(world)
     assert world.condition(lost, "Bound").reason == "ResourceGone"
     assert "no longer exists" in world.condition(lost, "Bound").message
     assert lost["status"]["boundResource"]["name"] == "rds"
+
+
+async def test_a_lost_claim_is_bound_to_nothing_else_not_even_a_successor_of_that_name(world):
+    world.create_rds()
+    world.create_claim()
+    async with world.watching(), world.scheduling() as scheduler:
+        await world.bound_claim()
+        world.remove_rds("rds")
+        await world.claim_where("db", lambda claim: claim["status"]["phase"] == "Lost")
+        world.create_rds()
+        world.create_rds("another")
+        world.create_class()
+        await world.settled(scheduler)
+    assert world.claim()["status"]["phase"] == "Lost"
+    assert {rds["metadata"]["name"]: rds["spec"].get("claimRefs") for rds in world.all_rds()} == {
+        "rds": None,
+        "another": None,
+    }
+
+
+async def test_a_lost_claim_is_bound_again_when_its_reference_is_put_back(world):
+    world.create_rds()
+    world.create_claim()
+    async with world.watching(), world.scheduling():
+        await world.bound_claim()
+        refs = world.rds()["spec"]["claimRefs"]
+        world.api.merge_patch(world.rds_type, world.namespace, "rds", {"spec": {"claimRefs": None}})
+        lost = await world.claim_where("db", lambda claim: claim["status"]["phase"] == "Lost")
+        assert world.condition(lost, "Bound").reason == "ReferenceRemoved"
+        world.api.merge_patch(world.rds_type, world.namespace, "rds", {"spec": {"claimRefs": refs}})
+        await world.bound_claim()
 
 
 async def test_a_claim_that_went_while_bus_and_watcher_were_away_is_noticed_in_the_end(world):
