@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from conductor_model.claims import DatabaseClaim, MySQLInstance, PostgreSQLInstance
+from conductor_model.limitrange import ClaimLimitRange
+from conductor_model.quota import ClaimQuota
 from conductor_model.rds import RDSInstance
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.view import View
@@ -131,6 +133,34 @@ def make_class() -> Callable[..., ResourceClass]:
                 },
             }
         )
+
+    return build
+
+
+def _limits(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "core.conductor.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, "uid": _uid(), "generation": 1},
+        "spec": spec,
+    }
+
+
+@pytest.fixture
+def make_quota() -> Callable[..., ClaimQuota]:
+    def build(
+        name: str = "quota", *, namespace: str = "team-a", scope: dict[str, Any] | None = None, **hard: Any
+    ) -> ClaimQuota:
+        spec = {"hard": hard, "scope": scope or {}}
+        return ClaimQuota.model_validate(_limits("ClaimQuota", name, namespace, spec))
+
+    return build
+
+
+@pytest.fixture
+def make_range() -> Callable[..., ClaimLimitRange]:
+    def build(name: str = "range", *, namespace: str = "team-a", **spec: Any) -> ClaimLimitRange:
+        return ClaimLimitRange.model_validate(_limits("ClaimLimitRange", name, namespace, spec))
 
     return build
 

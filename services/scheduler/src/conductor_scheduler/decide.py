@@ -200,15 +200,6 @@ def _unsettled(concrete: Concrete, view: View) -> str | None:
 
 def _offer_of(key: ObjectKey, concrete: Concrete, view: View) -> Offer:
     """Raises ValueError when the provisioner reports a version that is none."""
-    names = set[str]()
-    if concrete.spec.resource_class is not None:
-        names.add(concrete.spec.resource_class)
-        names.update(
-            source.offered_profile
-            for source in view.classes.values()
-            if source.metadata.name == concrete.spec.resource_class
-            and source.metadata.namespace == concrete.metadata.namespace
-        )
     return Offer(
         key=key,
         implements=concrete.implements,
@@ -216,7 +207,7 @@ def _offer_of(key: ObjectKey, concrete: Concrete, view: View) -> Offer:
         capabilities=concrete.spec.capabilities,
         capacity=remaining_capacity(concrete, view),
         labels=concrete.metadata.labels,
-        class_names=frozenset(names),
+        class_names=view.class_names(concrete),
     )
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from conductor_model.annotations import CLASS_LABEL
 from conductor_model.claims import ClaimStatus, DatabaseClaim
 from conductor_model.concrete import ClaimRef, Concrete
-from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS
+from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, RESOURCE_CLASS
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
 from conductor_model.quota import ClaimQuota
@@ -72,6 +72,8 @@ class View:
     """Claim's uid -> the resource that is being made for it: it counts before the API server has confirmed it."""
     _claim_by_uid: dict[str, ObjectKey] = field(default_factory=dict)
     _bound_to: dict[str, dict[ObjectKey, None]] = field(default_factory=dict)
+    _quotas_in: dict[str, dict[ObjectKey, ClaimQuota]] = field(default_factory=dict)
+    _ranges_in: dict[str, dict[ObjectKey, ClaimLimitRange]] = field(default_factory=dict)
     _bound_in: dict[str, dict[str, ClaimRef]] = field(default_factory=dict)
     _made_from: dict[tuple[str, str], dict[ObjectKey, None]] = field(default_factory=dict)
     _before_assuming: dict[ObjectKey, Concrete] = field(default_factory=dict)
@@ -148,9 +150,25 @@ class View:
         """The resources whose ``claimRefs`` carry the claim's uid; more than one only after a mishap."""
         return [self.concretes[key] for key in sorted(self._bound_to.get(uid, ()))]
 
+    def quotas_in(self, namespace: str) -> list[ClaimQuota]:
+        """By name."""
+        return [quota for _, quota in sorted(self._quotas_in.get(namespace, {}).items())]
+
+    def limit_ranges_in(self, namespace: str) -> list[ClaimLimitRange]:
+        """By name."""
+        return [each for _, each in sorted(self._ranges_in.get(namespace, {}).items())]
+
     def bound_in(self, namespace: str) -> Mapping[str, ClaimRef]:
         """The references of the namespace's bound claims by the claims' uids, whether or not the claim is known."""
         return self._bound_in.get(namespace, {})
+
+    def class_names(self, concrete: Concrete) -> frozenset[str]:
+        """The names by which the resource's class is meant: its own and its profile."""
+        name = concrete.spec.resource_class
+        if name is None:
+            return frozenset()
+        source = self.classes.get(ObjectKey(RESOURCE_CLASS.group_kind, concrete.metadata.namespace, name))
+        return frozenset({name} if source is None else {name, source.offered_profile})
 
     def made_from(self, source: ResourceClass) -> list[Concrete]:
         """What exists of a class, released and being deleted included, and what is being made from it."""
@@ -177,8 +195,10 @@ class View:
                 self.classes[key] = found
             case ClaimQuota():
                 self.quotas[key] = found
+                self._quotas_in.setdefault(key.namespace, {})[key] = found
             case ClaimLimitRange():
                 self.limit_ranges[key] = found
+                self._ranges_in.setdefault(key.namespace, {})[key] = found
             case Unreadable():
                 self.unreadable[key] = found
             case _:
@@ -187,8 +207,10 @@ class View:
     def _drop(self, key: ObjectKey) -> None:
         self.unreadable.pop(key, None)
         self.classes.pop(key, None)
-        self.quotas.pop(key, None)
-        self.limit_ranges.pop(key, None)
+        if self.quotas.pop(key, None) is not None:
+            _without(self._quotas_in, key.namespace, key)
+        if self.limit_ranges.pop(key, None) is not None:
+            _without(self._ranges_in, key.namespace, key)
         self._before_assuming.pop(key, None)
         claim = self.claims.pop(key, None)
         if claim is not None:

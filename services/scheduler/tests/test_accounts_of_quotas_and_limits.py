@@ -1,0 +1,217 @@
+"""What is taken of quotas and of classes' limits, and what one more would take too much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conductor_model.annotations import CLASS_LABEL
+from conductor_model.quantity import Quantity
+from conductor_model.refs import GroupKind
+from conductor_scheduler.accounts import Taking, made, over_limit, shortage, takings, used
+from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.template import draft
+
+SCALES = SchedulerConfig()
+GI = Quantity.parse("1Gi").nanos
+
+
+def storage(amount: str) -> dict[str, Any]:
+    return {"capacity": {"storage": amount}}
+
+
+def has(view, quota):
+    amounts = used(quota, takings(view, quota.metadata.namespace, SCALES))
+    return amounts.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+
+def test_bound_claims_count_and_waiting_ones_do_not(make_claim, make_rds, make_quota, view_of, ref_to):
+    bound, waiting = (
+        make_claim("a", requirements=storage("20Gi")),
+        make_claim("b", requirements=storage("20Gi")),
+    )
+    quota = make_quota(claims=5, cost=9, **storage("100Gi"))
+    view = view_of(bound, waiting, quota, make_rds(refs=(ref_to(bound),), capabilities={"cost": "medium"}))
+    assert has(view, quota) == {"claims": 1, "cost": "2", "capacity": {"storage": "20Gi"}}
+
+
+def test_only_what_the_quota_limits_is_summed(make_claim, make_rds, make_quota, view_of, ref_to):
+    bound = make_claim(requirements=storage("20Gi"))
+    quota = make_quota(claims=5)
+    assert has(view_of(bound, make_rds(refs=(ref_to(bound),))), quota) == {"claims": 1}
+
+
+def test_claims_of_other_namespaces_do_not_count(make_claim, make_rds, make_quota, view_of, ref_to):
+    bound = make_claim()
+    quota = make_quota(namespace="team-b", claims=5)
+    assert has(view_of(bound, quota, make_rds(refs=(ref_to(bound),))), quota) == {"claims": 0}
+
+
+def test_a_scope_counts_claims_of_its_kinds_and_classes(
+    make_claim, make_rds, make_class, make_quota, view_of, ref_to
+):
+    mysql, postgresql, plain = make_claim("a"), make_claim("b", kind="PostgreSQLInstance"), make_claim("c")
+    view = view_of(
+        *(mysql, postgresql, plain, make_class("rds-fast", profile="fast")),
+        make_rds("x", refs=(ref_to(mysql),), resourceClass="rds-fast"),
+        make_rds("y", refs=(ref_to(postgresql),), resourceClass="rds-fast"),
+        make_rds("z", refs=(ref_to(plain),)),
+    )
+    kind = "mysqlinstance.storage.conductor.io"
+    assert has(view, make_quota(claims=9, scope={"kinds": [kind]})) == {"claims": 2}
+    assert has(view, make_quota(claims=9, scope={"classes": ["fast"]})) == {"claims": 2}
+    assert has(view, make_quota(claims=9, scope={"classes": ["rds-fast"], "kinds": [kind]})) == {"claims": 1}
+
+
+def test_a_default_is_what_a_claim_takes(make_claim, make_rds, make_quota, make_range, view_of, ref_to):
+    bound = make_claim()
+    quota = make_quota(**storage("100Gi"))
+    view = view_of(bound, make_range(default=storage("7Gi")), make_rds(refs=(ref_to(bound),)))
+    assert has(view, quota) == {"capacity": {"storage": "7Gi"}}
+
+
+def test_a_claim_counts_while_its_resource_is_being_made(make_claim, make_class, make_quota, view_of):
+    claim, source = make_claim(requirements=storage("20Gi")), make_class(capabilities={"cost": "3.5"})
+    quota = make_quota(claims=5, cost=9, **storage("100Gi"))
+    view = view_of(claim, source, quota)
+    view.reserved[claim.uid] = made_one = draft(claim, source).concrete
+    once = {"claims": 1, "cost": "3500m", "capacity": {"storage": "20Gi"}}
+    assert has(view, quota) == once
+    view.put(made_one.key, made_one)
+    assert has(view, quota) == once
+
+
+def test_a_claim_that_is_gone_frees_the_quota_though_its_resource_is_still_being_deleted(
+    make_claim, make_rds, make_quota, view_of, ref_to
+):
+    gone, quota = make_claim(), make_quota(claims=5)
+    assert has(view_of(make_rds(refs=(ref_to(gone),), deleted=True)), quota) == {"claims": 0}
+
+
+def test_a_claim_of_which_nothing_is_known_takes_all_that_its_resource_has(
+    make_claim, make_rds, make_quota, view_of, ref_to
+):
+    """A missing message is no proof that it is gone."""
+    unknown, quota = make_claim(), make_quota(claims=5, **storage("100Gi"))
+    view = view_of(make_rds(storage="50Gi", refs=(ref_to(unknown),)))
+    assert has(view, quota) == {"claims": 1, "capacity": {"storage": "50Gi"}}
+
+
+def test_a_released_place_does_not_count(make_claim, make_rds, make_quota, view_of, ref_to):
+    former, quota = make_claim(), make_quota(claims=5)
+    view = view_of(make_rds(refs=(ref_to(former, releasedAt="2026-01-01T00:00:00Z"),)))
+    assert has(view, quota) == {"claims": 0}
+
+
+MYSQL = GroupKind("storage.conductor.io", "MySQLInstance")
+
+
+@pytest.mark.parametrize(
+    ("hard", "asked", "said"),
+    [
+        ({"claims": 2}, {}, "claims: 2 used + 1 asked > 2 hard"),
+        ({"claims": 3}, {}, None),
+        (storage("64Gi"), {"storage": "25Gi"}, "capacity.storage: 40Gi used + 25Gi asked > 64Gi hard"),
+        (storage("65Gi"), {"storage": "25Gi"}, None),
+        (storage("1Ti"), {}, "capacity.storage: is limited, so the claim must ask for it"),
+        ({"cost": 4}, {"cost": "high"}, "cost: 2 used + 3 asked > 4 hard"),
+        ({"cost": 5}, {"cost": "high"}, None),
+        (
+            {"cost": 5},
+            {},
+            "cost: is limited, so the resource must state it, as a number or a tier of the scale",
+        ),
+        ({"cost": 1}, {"cost": "free-tier"}, "cost: 2 used + 0 asked > 1 hard"),
+        (
+            {"claims": 0, "cost": 0},
+            {"cost": "low"},
+            "claims: 2 used + 1 asked > 0 hard, cost: 2 used + 1 asked > 0 hard",
+        ),
+    ],
+)
+def test_what_is_too_much_is_told_in_numbers(
+    make_claim, make_rds, make_quota, view_of, ref_to, hard, asked, said
+):
+    claims = [make_claim(name, requirements=storage("20Gi")) for name in "ab"]
+    resources = [
+        make_rds(each.metadata.name, refs=(ref_to(each),), capabilities={"cost": "low"}) for each in claims
+    ]
+    quota = make_quota("team", **hard)
+    before = used(quota, takings(view_of(*claims, *resources), "team-a", SCALES))
+    cost = SCALES.cost_rank(asked["cost"]) if "cost" in asked else None
+    capacity = {"storage": Quantity.parse(asked["storage"])} if "storage" in asked else {}
+    wanted = Taking(MYSQL, frozenset(), capacity, None if cost is None else Quantity.parse(cost))
+    assert shortage(quota, before, wanted) == (f"quota team: {said}" if said else None)
+
+
+def test_what_was_made_from_a_class_counts_until_it_is_gone(
+    make_claim, make_rds, make_class, view_of, ref_to
+):
+    former, source = make_claim("former"), make_class("fast", limits={"instances": 4, **storage("1Ti")})
+    mine = {"resourceClass": "fast", "labels": {CLASS_LABEL: "fast"}}
+    view = view_of(
+        source,
+        make_rds("released", refs=(ref_to(former, releasedAt="2026-01-01T00:00:00Z"),), **mine),
+        make_rds("leaving", deleted=True, **mine),
+        make_rds("by-hand", resourceClass="fast"),
+        make_rds("of-another", resourceClass="slow", labels={CLASS_LABEL: "slow"}),
+    )
+    assert made(source, view).instances == 2
+    assert made(source, view).capacity == {"storage": Quantity.parse("100Gi")}
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"instances": 1}, "limit of 1 instances is reached: there are 1"),
+        ({"instances": 2}, None),
+        (storage("90Gi"), "limit of capacity.storage 90Gi is reached: 50Gi exists, 50Gi more is needed"),
+        (storage("100Gi"), None),
+        (None, None),
+    ],
+)
+def test_a_class_makes_no_more_than_its_limits(make_claim, make_class, view_of, limits, said):
+    first, second, source = make_claim("a"), make_claim("b"), make_class(storage="50Gi", limits=limits)
+    view = view_of(first, second, source)
+    view.reserved[first.uid] = draft(first, source).concrete
+    assert over_limit(source, draft(second, source).concrete, view) == said
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sizes=st.lists(st.integers(1, 9), max_size=8),
+    history=st.lists(
+        st.tuples(st.sampled_from(["bind", "release", "forget", "know"]), st.integers(0, 7)), max_size=40
+    ),
+)
+def test_sums_follow_whatever_happens(make_claim, make_rds, make_quota, view_of, ref_to, sizes, history):
+    """After any history the sums are those of a view that was filled afresh with what is there at its end."""
+    claims = [make_claim(f"c{i}", requirements=storage(f"{size}Gi")) for i, size in enumerate(sizes)]
+    quota = make_quota(claims=99, **storage("1Ti"))
+    view = view_of(*claims)
+    for step, index in history:
+        if index >= len(claims):
+            continue
+        claim = claims[index]
+        free, bound = (make_rds(f"r{index}", uid=f"r{index}", refs=refs) for refs in ((), (ref_to(claim),)))
+        match step:
+            case "bind":
+                view.put(bound.key, bound)
+            case "release":
+                view.put(free.key, free)
+            case "forget":
+                view.forget(claim.key)
+            case "know":
+                view.put(claim.key, claim)
+    afresh = view_of(*view.claims.values(), *view.concretes.values())
+    assert has(view, quota) == has(afresh, quota)
+    takers = [each for each in claims if view.bound_to(each.uid)]
+    expected = sum(
+        each.spec.requirements.capacity["storage"].nanos if each.key in view.claims else 50 * GI
+        for each in takers
+    )
+    amounts = used(quota, takings(view, "team-a", SCALES))
+    assert (amounts.claims, amounts.capacity["storage"].nanos) == (len(takers), expected)
