@@ -25,6 +25,8 @@ REVIEW = ResourceType(
 
 MYSQL, POSTGRESQL = "storage.conductor.io/mysqlinstances", "storage.conductor.io/postgresqlinstances"
 RDS, CLASSES = "database.aws.conductor.io/rdsinstances", "core.conductor.io/resourceclasses"
+CLOUDSQL = "database.gcp.conductor.io/cloudsqlinstances"
+CONCRETES = (RDS, CLOUDSQL)
 QUOTAS, LIMIT_RANGES = "core.conductor.io/claimquotas", "core.conductor.io/claimlimitranges"
 SECRETS, CONFIG_MAPS, SERVICES = "/secrets", "/configmaps", "/services"
 ENDPOINT_SLICES = "discovery.k8s.io/endpointslices"
@@ -32,6 +34,7 @@ EVENTS, LEASES, NAMESPACES = "events.k8s.io/events", "coordination.k8s.io/leases
 
 UNIVERSE = (
     *(MYSQL, f"{MYSQL}/status", POSTGRESQL, f"{POSTGRESQL}/status", RDS, f"{RDS}/status"),
+    *(CLOUDSQL, f"{CLOUDSQL}/status"),
     *(CLASSES, f"{CLASSES}/status", QUOTAS, f"{QUOTAS}/status", LIMIT_RANGES),
     *(SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES, EVENTS, LEASES, NAMESPACES, "/pods", "/events"),
     "/serviceaccounts/token",
@@ -41,11 +44,13 @@ UNIVERSE = (
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
 EVERYWHERE: dict[str, dict[str, set[str]]] = {
-    "watcher": {kind: {"list", "watch"} for kind in (MYSQL, POSTGRESQL, RDS, CLASSES, QUOTAS, LIMIT_RANGES)},
+    "watcher": {
+        kind: {"list", "watch"} for kind in (MYSQL, POSTGRESQL, *CONCRETES, CLASSES, QUOTAS, LIMIT_RANGES)
+    },
     "scheduler": {
         **{claim: {"get", "list"} for claim in (MYSQL, POSTGRESQL)},
         **{f"{claim}/status": {"patch"} for claim in (MYSQL, POSTGRESQL)},
-        RDS: {"get", "list", "create", "patch", "delete"},
+        **{concrete: {"get", "list", "create", "patch", "delete"} for concrete in CONCRETES},
         **{kind: {"get", "list"} for kind in (CLASSES, QUOTAS, LIMIT_RANGES)},
         **{f"{kind}/status": {"patch"} for kind in (CLASSES, QUOTAS)},
     },
@@ -53,7 +58,7 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
     "secrets-writer": {
         **{claim: {"get"} for claim in (MYSQL, POSTGRESQL)},
         **{f"{claim}/status": {"patch"} for claim in (MYSQL, POSTGRESQL)},
-        RDS: {"get"},
+        **{concrete: {"get"} for concrete in CONCRETES},
         **{
             kind: {"get", "create", "patch", "delete"}
             for kind in (SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES)

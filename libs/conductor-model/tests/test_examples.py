@@ -10,6 +10,7 @@ import yaml
 
 from conductor_dev.api import KubeApi
 from conductor_model.claims import DatabaseClaim
+from conductor_model.cloudsql import MYSQL, CloudSQLInstance
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import KubeObject
 from conductor_model.quantity import Quantity
@@ -23,6 +24,7 @@ NAMES = [
     "mysql-claim-static.yaml",
     "mysql-claim-dynamic.yaml",
     "rds-instance.yaml",
+    "cloudsql-instance.yaml",
     "resource-class-rds-performance.yaml",
 ]
 
@@ -91,6 +93,14 @@ def test_rds_instance_reads_as_the_document_prints_it() -> None:
     assert concrete.offered_version == EngineVersion.parse("5.9")
     assert concrete.spec.instance_type == "db.m4.xlarge"
     assert concrete.spec.security_groups == ("sg-2323-4445", "sg-2323-4445")
+
+
+def test_cloudsql_instance_reads_as_the_document_prints_it() -> None:
+    concrete = read("cloudsql-instance.yaml")
+    assert isinstance(concrete, CloudSQLInstance)
+    assert concrete.offered_version == EngineVersion.parse("5.7")
+    assert concrete.implements == {MYSQL}
+    assert concrete.master_username == "masteruser"
 
 
 @pytest.mark.parametrize("claim_name", ["mysql-claim-static.yaml", "mysql-claim-dynamic.yaml"])

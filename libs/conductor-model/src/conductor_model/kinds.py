@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from conductor_model.claims import DatabaseClaim, MySQLInstance, PostgreSQLInstance
+from conductor_model.cloudsql import CloudSQLInstance
 from conductor_model.concrete import Concrete
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
@@ -74,6 +75,7 @@ def _type(group: str, kind: str, plural: str) -> ResourceType:
 MYSQL_INSTANCE = _type("storage.conductor.io", "MySQLInstance", "mysqlinstances")
 POSTGRESQL_INSTANCE = _type("storage.conductor.io", "PostgreSQLInstance", "postgresqlinstances")
 RDS_INSTANCE = _type("database.aws.conductor.io", "RDSInstance", "rdsinstances")
+CLOUDSQL_INSTANCE = _type("database.gcp.conductor.io", "CloudSQLInstance", "cloudsqlinstances")
 RESOURCE_CLASS = _type("core.conductor.io", "ResourceClass", "resourceclasses")
 CLAIM_QUOTA = _type("core.conductor.io", "ClaimQuota", "claimquotas")
 CLAIM_LIMIT_RANGE = _type("core.conductor.io", "ClaimLimitRange", "claimlimitranges")
@@ -97,6 +99,20 @@ _RDS_COLUMNS = (
     _READY,
     Column("Claim", ".spec.claimRefs[0].name"),
     Column("Class", ".spec.resourceClass", priority=1),
+    Column("External-Name", ".status.externalName", priority=1),
+    Column("Host", ".status.endpoint.host", priority=1),
+    Column("Synced", '.status.conditions[?(@.type=="Synced")].message', priority=1),
+    _AGE,
+)
+_CLOUDSQL_COLUMNS = (
+    Column("Version", ".spec.databaseVersion"),
+    Column("Running", ".status.engineVersion"),
+    Column("Tier", ".spec.tier"),
+    Column("Phase", ".status.phase"),
+    _READY,
+    Column("Claim", ".spec.claimRefs[0].name"),
+    Column("Class", ".spec.resourceClass", priority=1),
+    Column("Region", ".spec.region", priority=1),
     Column("External-Name", ".status.externalName", priority=1),
     Column("Host", ".status.endpoint.host", priority=1),
     Column("Synced", '.status.conditions[?(@.type=="Synced")].message', priority=1),
@@ -141,6 +157,14 @@ KINDS: tuple[Kind, ...] = (
         _CLAIM_COLUMNS,
     ),
     Kind(RDS_INSTANCE, Role.CONCRETE, RDSInstance, ("rds",), ("managed", "conductor", "aws"), _RDS_COLUMNS),
+    Kind(
+        CLOUDSQL_INSTANCE,
+        Role.CONCRETE,
+        CloudSQLInstance,
+        ("cloudsql",),
+        ("managed", "conductor", "gcp"),
+        _CLOUDSQL_COLUMNS,
+    ),
     Kind(RESOURCE_CLASS, Role.CLASS, ResourceClass, ("rclass",), ("conductor",), _CLASS_COLUMNS),
     Kind(CLAIM_QUOTA, Role.QUOTA, ClaimQuota, ("cquota",), ("conductor",), _QUOTA_COLUMNS),
     Kind(
