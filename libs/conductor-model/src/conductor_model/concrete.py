@@ -12,7 +12,17 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from conductor_model.admission import ApiVersion, KindName, ObjectName, Text, Uid, Word, list_map
+from conductor_model.admission import (
+    ApiVersion,
+    KindName,
+    ObjectName,
+    Rule,
+    Text,
+    Uid,
+    Word,
+    immutable_once_set,
+    list_map,
+)
 from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
 from conductor_model.capacity import Capacity
 from conductor_model.conditions import Conditions
@@ -25,6 +35,16 @@ class RebindPolicy(StrEnum):
     """What becomes of a concrete resource when its last claim is gone."""
 
     RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class ManagementPolicy(StrEnum):
+    """What Conductor may do to an external resource."""
+
+    ALL = "*"
+    OBSERVE = "Observe"
+    CREATE = "Create"
+    UPDATE = "Update"
     DELETE = "Delete"
 
 
@@ -67,8 +87,16 @@ class SecretReference(Model):
     name: ObjectName
 
 
+class ProviderConfigReference(Model):
+    """A ProviderConfig in the same namespace."""
+
+    name: ObjectName
+
+
 class ConcreteSpec(Model):
     """The fields that every concrete resource has, whatever its cloud."""
+
+    admission_rules: ClassVar[tuple[Rule, ...]] = (immutable_once_set("providerConfigRef"),)
 
     rebind_policy: RebindPolicy = Field(
         RebindPolicy.RETAIN,
@@ -91,6 +119,22 @@ class ConcreteSpec(Model):
         description="A Secret with keys username and password to use as master credentials. "
         "Absent: the provisioner generates one.",
     )
+    provider_config_ref: ProviderConfigReference | None = Field(
+        None,
+        description="The account that it lives in. Absent: the namespace's default ProviderConfig of its provider, "
+        "or else the provisioner's own environment.",
+    )
+    management_policies: tuple[ManagementPolicy, ...] = Field(
+        (ManagementPolicy.ALL,),
+        min_length=1,
+        max_length=5,
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+        description="What may be done to the external resource. Only Observe imports one that is managed elsewhere. "
+        "Without Update, what differs is reported and left; without Delete, the resource outlives this object.",
+    )
+
+    def allows(self, policy: ManagementPolicy) -> bool:
+        return policy in self.management_policies or ManagementPolicy.ALL in self.management_policies
 
 
 class ConcretePhase(StrEnum):
@@ -138,6 +182,9 @@ class ConcreteStatus(Model):
     phase: ConcretePhase | None = None
     conditions: Conditions = ()
     external_name: Text | None = Field(None, description="The external resource's identifier in its cloud.")
+    provisioned_at: datetime | None = Field(
+        None, description="When the external resource was first seen ready."
+    )
     endpoint: Endpoint | None = None
     credentials: Credentials | None = None
     engine_version: Text | None = Field(None, description="The engine version that runs.")

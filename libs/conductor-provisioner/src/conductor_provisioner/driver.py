@@ -162,7 +162,8 @@ class Observation(Generic[StatusT]):
     details: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the kind's own status, by their Python names: an ARN, an operation's name."""
     poll_after: float | None = None
-    """Seconds after which to look again; None: soon while busy or not ready, else at the settled interval."""
+    """Seconds after which to look again, at most the settled interval; None: soon while busy or neither ready nor failed,
+    else at the settled interval."""
 
 
 NOT_THERE: Observation[Any] = Observation(exists=False)

@@ -36,7 +36,6 @@ from conductor_aws_provisioner.decide import (
     next_look,
     seconds_until,
 )
-from conductor_aws_provisioner.echoes import Echoes, same_wish
 from conductor_aws_provisioner.errors import AwsError, Refused, Terminal, Transient
 from conductor_aws_provisioner.external import Driver, MasterCredentials, Observed
 from conductor_aws_provisioner.metrics import Metrics
@@ -50,6 +49,7 @@ from conductor_kube import Forbidden, KubeError
 from conductor_model.annotations import PAUSED, PROVISIONER_FINALIZER
 from conductor_model.concrete import Credentials, RebindPolicy
 from conductor_model.rds import RDSInstance, RDSInstanceStatus
+from conductor_provisioner.echoes import Echoes, same_wish
 
 TELL_AFTER_DELIVERIES = 3
 """A failure that passes is told in the status only when it has come back; most never do."""
