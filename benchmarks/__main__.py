@@ -27,8 +27,8 @@ from conductor_dev.controlplane import EmbeddedControlPlane
 from conductor_dev.environment import Environment
 from conductor_dev.progress import Progress
 from conductor_kube import Changed, KubeClient, Reflector, Synced
-from conductor_model.claims import MySQLInstance
 from conductor_model.conditions import is_true
+from conductor_model.databases import MySQLInstance
 from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS
 from conductor_model.refs import GroupVersionKind, ResourceType
 

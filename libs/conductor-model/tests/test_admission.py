@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from conductor_dev.api import KubeApi
 from conductor_dev.errors import ApiError
-from conductor_model.claims import MySQLInstance
+from conductor_model.databases import MySQLInstance
 from conductor_model.kinds import MYSQL_INSTANCE, POSTGRESQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS
 from conductor_model.refs import ResourceType
 

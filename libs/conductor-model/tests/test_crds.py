@@ -13,12 +13,13 @@ import pytest
 
 from conductor_dev.api import CUSTOM_RESOURCE_DEFINITION, KubeApi
 from conductor_model.crds import crd, files
-from conductor_model.kinds import CLAIM_QUOTA, KINDS, MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS, Kind, Role
+from conductor_model.kind import Kind, Role
+from conductor_model.kinds import CLAIM_QUOTA, MYSQL_INSTANCE, OWN_KINDS, RDS_INSTANCE, RESOURCE_CLASS
 from conductor_model.refs import ResourceType
 
 COMMITTED = Path(__file__).parents[3] / "deploy/helm/conductor-crds/templates"
 
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type.plural)
+each_kind = pytest.mark.parametrize("kind", OWN_KINDS, ids=lambda kind: kind.type.plural)
 
 
 def nodes(value: object) -> Iterator[dict[str, Any]]:
@@ -240,7 +241,7 @@ def test_quotas_are_shown_with_what_is_taken_of_what(api: KubeApi, namespace: st
 
 @pytest.mark.integration
 def test_short_names_and_categories_are_served(api: KubeApi) -> None:
-    for kind in KINDS:
+    for kind in OWN_KINDS:
         group_version = kind.type.gvk.api_version
         served = {
             each["name"]: each

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from conductor_dev.api import KubeApi
-from conductor_model.claims import DatabaseClaim
 from conductor_model.cloudsql import MYSQL, CloudSQLInstance
+from conductor_model.databases import DatabaseClaim
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import KubeObject
 from conductor_model.quantity import Quantity

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conductor_model.claims import DatabaseClaim, MySQLInstance, PostgreSQLInstance
+from conductor_model.databases import DatabaseClaim, MySQLInstance, PostgreSQLInstance
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.quota import ClaimQuota
 from conductor_model.rds import RDSInstance

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
-from conductor_model.claims import MySQLInstance
 from conductor_model.concrete import Concrete
+from conductor_model.databases import MySQLInstance
 from conductor_model.rds import RDSInstance
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.config import SchedulerConfig

@@ -20,7 +20,7 @@ from conductor_dev.broker import Nats
 from conductor_dev.controlplane import ControlPlane
 from conductor_kube import EventRecorder, KubeClient, StatusWriter
 from conductor_kube.builtin import ENDPOINT_SLICES
-from conductor_model.claims import MySQLInstance
+from conductor_model.databases import MySQLInstance
 from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE
 from conductor_model.rds import RDSInstance
 from conductor_model.refs import ObjectKey, ResourceType

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from conductor_model.concrete import Credentials, Endpoint
+from conductor_model.concrete import Concrete, Credentials, Endpoint
+from conductor_model.meta import ObjectMeta
 from conductor_secrets_writer.memory import Inputs, RecentWrites
 
 
@@ -15,7 +16,10 @@ class Clock:
 
 def inputs(make_claim, revision: str = "7", **claim) -> Inputs:
     credentials = Credentials(secret_name="c", revision=revision)
-    return Inputs.of(make_claim(**claim), "concrete-1", Endpoint(host="h", port=1), credentials)
+    concrete = Concrete(
+        api_version="x.example.com/v1", kind="Anything", metadata=ObjectMeta(uid="concrete-1")
+    )
+    return Inputs.of(make_claim(**claim), concrete, Endpoint(host="h", port=1), credentials)
 
 
 def test_a_message_older_than_our_own_write_does_not_undo_it():

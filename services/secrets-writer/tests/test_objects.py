@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from conductor_model.claims import DatabaseClaim
 from conductor_model.concrete import Endpoint
-from conductor_model.kinds import CONNECTION_FORMATS
+from conductor_model.connection import Connectable
+from conductor_model.databases import DatabaseClaim
 from conductor_model.meta import ObjectMeta
-from conductor_secrets_writer.connection import Connection, MasterCredentials
 from conductor_secrets_writer.drift import drift_patch
 from conductor_secrets_writer.objects import (
     ConnectionObject,
@@ -28,9 +27,9 @@ PASSWORD = "s3cret"
 def objects_of(
     claim: DatabaseClaim, host: str = "db.example.com", password: str = PASSWORD
 ) -> list[ConnectionObject]:
-    format = CONNECTION_FORMATS[claim.key.group_kind]
-    connection = Connection(
-        format, "aws", Endpoint(host=host, port=3306), MasterCredentials("root", password)
+    credentials = {"username": b"root", "password": password.encode()}
+    connection = claim.connection_format.connection(
+        Connectable("aws", Endpoint(host=host, port=3306), {}, credentials)
     )
     return list(connection_objects(claim, connection))
 

@@ -1,12 +1,14 @@
 """Claims: what a developer asks for, in their own namespace.
 
-A claim names what it needs, not how it is made. ``DatabaseClaim`` is the shape that all database claims
-share; a kind of its own differs by its engine and by the format of its connection objects.
+A claim names what it needs, not how it is made. ``Claim`` is what all kinds share. A kind of its own is one module with
+a subclass of it (``databases``, ``bucket``): further fields of the spec, how it is matched, how one connects to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -18,12 +20,12 @@ from conductor_model.admission import (
     Rule,
     ServiceName,
     Uid,
-    UserName,
     Word,
     immutable_once_set,
 )
 from conductor_model.capacity import Capacity
 from conductor_model.conditions import Conditions
+from conductor_model.connection import ConnectionFormat
 from conductor_model.meta import KubeObject, Model
 from conductor_model.selector import LabelSelector
 from conductor_model.version import VersionConstraint
@@ -52,24 +54,24 @@ class ConnectionNames(Model):
     config_map_name: ObjectName | None = Field(
         None, description="Name of the ConfigMap: the same without secrets."
     )
+
+
+class EndpointConnectionNames(ConnectionNames):
+    """The same, where there is a host to connect to."""
+
     service_name: ServiceName | None = Field(
         None, description="Name of the Service that resolves to the endpoint."
     )
 
 
-class DatabaseClaimSpec(Model):
-    """The wish for a database: engine version, requirements, and how to choose among what is offered."""
+class ClaimSpec(Model):
+    """The wish that every claim can have: requirements, and how to choose among what is offered."""
 
-    admission_rules = (
-        immutable_once_set("masterUsername"),
+    admission_rules: ClassVar[tuple[Rule, ...]] = (
         immutable_once_set("resourceClass"),
         immutable_once_set("resourceName"),
     )
 
-    version: VersionConstraint | None = Field(
-        None, description='Acceptable engine versions: ">= 5.6", "5.7" (any 5.7.x), ">= 5.6, < 8".'
-    )
-    master_username: UserName | None = Field(None, description="Name of the database's administrative user.")
     requirements: Requirements = Field(
         default_factory=Requirements, description="What a candidate must offer."
     )
@@ -85,6 +87,14 @@ class DatabaseClaimSpec(Model):
     )
     connection: ConnectionNames = Field(
         default_factory=ConnectionNames, description="What the connection objects are called."
+    )
+
+
+class EndpointClaimSpec(ClaimSpec):
+    """The wish for what is reached by host and port."""
+
+    connection: EndpointConnectionNames = Field(
+        default_factory=EndpointConnectionNames, description="What the connection objects are called."
     )
 
 
@@ -133,20 +143,14 @@ class ClaimStatus(Model):
     observed_generation: int | None = None
 
 
-class DatabaseClaim(KubeObject):
-    """Any database claim, whatever its engine."""
+class Claim(KubeObject):
+    """Any claim. What a kind adds to it, it adds by overriding; nothing else asks which kind it is."""
 
-    admission_rules = (
-        Rule(
-            "(has(self.spec) && has(self.spec.connection) && has(self.spec.connection.serviceName))"
-            f" || self.metadata.name.matches(r'{DNS_1035_LABEL}')",
-            "the Service beside the claim takes the claim's name: choose a metadata.name of at most 63 lower case "
-            "letters, digits and '-' that starts with a letter, or set spec.connection.serviceName",
-        ),
-    )
-
-    spec: DatabaseClaimSpec = Field(default_factory=DatabaseClaimSpec)
+    spec: ClaimSpec = Field(default_factory=ClaimSpec)
     status: ClaimStatus = Field(default_factory=ClaimStatus)
+
+    connection_format: ClassVar[ConnectionFormat]
+    """What its connection objects hold."""
 
     @property
     def secret_name(self) -> str:
@@ -157,13 +161,41 @@ class DatabaseClaim(KubeObject):
         return self.spec.connection.config_map_name or self.metadata.name
 
     @property
+    def service_name(self) -> str | None:
+        """None: there is no host that a Service could stand for."""
+        return None
+
+    @property
+    def wanted_version(self) -> VersionConstraint | None:
+        """The versions of the engine that will do."""
+        return None
+
+    @property
+    def demands(self) -> Mapping[str, str]:
+        """What a candidate must have beyond the common requirements: each value among the candidate's ``features``
+        of that name. The names and values are the kind's own, and are shown to people.
+        """
+        return {}
+
+    def overrides(self, template: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields of the spec that take the place of those in a class's template when one is made for this claim."""
+        return {}
+
+
+class EndpointClaim(Claim):
+    """A claim for what is reached by host and port: a Service stands beside it."""
+
+    admission_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.spec) && has(self.spec.connection) && has(self.spec.connection.serviceName))"
+            f" || self.metadata.name.matches(r'{DNS_1035_LABEL}')",
+            "the Service beside the claim takes the claim's name: choose a metadata.name of at most 63 lower case "
+            "letters, digits and '-' that starts with a letter, or set spec.connection.serviceName",
+        ),
+    )
+
+    spec: EndpointClaimSpec = Field(default_factory=EndpointClaimSpec)
+
+    @property
     def service_name(self) -> str:
         return self.spec.connection.service_name or self.metadata.name
-
-
-class MySQLInstance(DatabaseClaim):
-    """A claim for a MySQL database, bound to a concrete resource that is offered or provisioned."""
-
-
-class PostgreSQLInstance(DatabaseClaim):
-    """A claim for a PostgreSQL database, bound to a concrete resource that is offered or provisioned."""

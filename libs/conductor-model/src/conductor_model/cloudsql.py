@@ -22,12 +22,15 @@ from conductor_model.admission import (
     rules,
 )
 from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus
+from conductor_model.databases import MYSQL_INSTANCE, POSTGRESQL_INSTANCE
+from conductor_model.kind import Column, concrete_kind, v1alpha1
 from conductor_model.meta import Model
 from conductor_model.refs import GroupKind
 from conductor_model.version import EngineVersion
 
-MYSQL = GroupKind("storage.conductor.io", "MySQLInstance")
-POSTGRESQL = GroupKind("storage.conductor.io", "PostgreSQLInstance")
+CLOUDSQL_INSTANCE = v1alpha1("database.gcp.conductor.io", "CloudSQLInstance", "cloudsqlinstances")
+MYSQL = MYSQL_INSTANCE.group_kind
+POSTGRESQL = POSTGRESQL_INSTANCE.group_kind
 
 MAX_LABELS = 60
 """Google takes 64 labels of a resource; the rest are Conductor's own."""
@@ -303,3 +306,15 @@ class CloudSQLInstance(Concrete):
     @property
     def master_username(self) -> str | None:
         return self.spec.master_username
+
+
+KIND = concrete_kind(
+    CLOUDSQL_INSTANCE,
+    CloudSQLInstance,
+    "cloudsql",
+    "gcp",
+    Column("Version", ".spec.databaseVersion"),
+    Column("Running", ".status.engineVersion"),
+    Column("Tier", ".spec.tier"),
+    Column("Region", ".spec.region", priority=1),
+)

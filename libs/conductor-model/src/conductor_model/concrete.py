@@ -6,6 +6,7 @@ belongs to the resource's provisioner alone; it derives the binding phases from 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -214,6 +215,16 @@ class Concrete(KubeObject):
     @property
     def master_username(self) -> str | None:
         return None
+
+    @property
+    def features(self) -> Mapping[str, frozenset[str]]:
+        """What it has of what claims demand beyond the common requirements: by name, the values it satisfies."""
+        return {}
+
+    @property
+    def connection_facts(self) -> Mapping[str, str]:
+        """What applications are told of it besides endpoint and credentials, by key of the connection. No secrets."""
+        return {}
 
     @property
     def bound_refs(self) -> tuple[ClaimRef, ...]:

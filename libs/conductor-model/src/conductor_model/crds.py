@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from conductor_model.kinds import KINDS, Column, Kind, Role
+from conductor_model.kind import Column, Kind, Role
+from conductor_model.kinds import OWN_KINDS
 from conductor_model.meta import KubeObject
 
 Json = dict[str, Any]
@@ -97,12 +98,12 @@ def main() -> None:
         (outdir / name).write_text(text)
 
 
-def files() -> dict[str, str]:
+def files(kinds: Iterable[Kind] = OWN_KINDS) -> dict[str, str]:
     """The text of every file, by its name."""
     return {
         f"{kind.type.gvk.group}_{kind.type.plural}.yaml": HEADER
         + yaml.safe_dump(crd(kind), sort_keys=True, width=_LINE_LENGTH, allow_unicode=True)
-        for kind in KINDS
+        for kind in kinds
     }
 
 

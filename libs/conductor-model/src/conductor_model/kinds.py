@@ -1,192 +1,96 @@
 """The registry of kinds: which there are, what each is to Conductor, and which model reads it.
 
-A further kind is a model and an entry here.
+A further kind is one module with a model and a ``Kind``. Conductor's own are listed here. An installed package adds
+its own by entry points of the group ``conductor.kinds``, each of which names a ``Kind`` or a tuple of them:
+
+    [project.entry-points."conductor.kinds"]
+    filesystem = "my_provisioner.model:KINDS"
+
+Every service in whose environment the package is installed then knows them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
 
-from conductor_model.claims import DatabaseClaim, MySQLInstance, PostgreSQLInstance
-from conductor_model.cloudsql import CloudSQLInstance
+from conductor_model import cloudsql, databases, limitrange, quota, rds, resourceclass
+from conductor_model.claims import Claim
+from conductor_model.cloudsql import CLOUDSQL_INSTANCE
 from conductor_model.concrete import Concrete
-from conductor_model.limitrange import ClaimLimitRange
-from conductor_model.meta import KubeObject
-from conductor_model.quota import ClaimQuota
-from conductor_model.rds import RDSInstance
-from conductor_model.refs import GroupKind, GroupVersionKind, ResourceType
-from conductor_model.resourceclass import ResourceClass
+from conductor_model.databases import MYSQL_INSTANCE, POSTGRESQL_INSTANCE
+from conductor_model.kind import Kind
+from conductor_model.limitrange import CLAIM_LIMIT_RANGE
+from conductor_model.quota import CLAIM_QUOTA
+from conductor_model.rds import RDS_INSTANCE
+from conductor_model.refs import GroupKind, ResourceType
+from conductor_model.resourceclass import RESOURCE_CLASS
+
+__all__ = [
+    "BY_GROUP_KIND",
+    "CLAIM_LIMIT_RANGE",
+    "CLAIM_MODELS",
+    "CLAIM_QUOTA",
+    "CLOUDSQL_INSTANCE",
+    "CONCRETE_MODELS",
+    "ENTRY_POINTS",
+    "KINDS",
+    "MYSQL_INSTANCE",
+    "OWN_KINDS",
+    "POSTGRESQL_INSTANCE",
+    "RDS_INSTANCE",
+    "RESOURCE_CLASS",
+    "WATCHED_KINDS",
+    "KindsConflict",
+    "installed",
+    "registered",
+]
+
+ENTRY_POINTS = "conductor.kinds"
 
 
-class Role(StrEnum):
-    """What a kind is to Conductor."""
-
-    CLAIM = "claim"
-    CONCRETE = "concrete"
-    CLASS = "class"
-    QUOTA = "quota"
-    LIMIT_RANGE = "limit range"
+class KindsConflict(Exception):
+    """Two packages, or a package and Conductor, define one kind; or what a package adds is no kind at all."""
 
 
-KubeModel = type[KubeObject]
+def installed(found: Iterable[EntryPoint]) -> Iterator[Kind]:
+    """The kinds that the entry points name, in the order of the entry points' names. Raises KindsConflict."""
+    for entry_point in sorted(found, key=lambda each: (each.name, each.value)):
+        loaded = entry_point.load()
+        for kind in loaded if isinstance(loaded, tuple) else (loaded,):
+            if not isinstance(kind, Kind):
+                raise KindsConflict(
+                    f"{entry_point.value} ({entry_point.group}) is no Kind, nor a tuple of them"
+                )
+            yield kind
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of ``kubectl get``; one with priority 1 is shown by ``-o wide`` only."""
-
-    name: str
-    json_path: str
-    type: str = "string"
-    priority: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind with its names, its role and its model."""
-
-    type: ResourceType
-    role: Role
-    model: KubeModel
-    short_names: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = ()
-
-    @property
-    def group_kind(self) -> GroupKind:
-        return self.type.group_kind
+def registered(kinds: Iterable[Kind]) -> dict[GroupKind, Kind]:
+    """The kinds by what they are called. Raises KindsConflict for one that is there twice."""
+    by_group_kind: dict[GroupKind, Kind] = {}
+    for kind in kinds:
+        if by_group_kind.setdefault(kind.group_kind, kind) is not kind:
+            raise KindsConflict(f"{kind.group_kind} is defined twice")
+    return by_group_kind
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionFormat:
-    """How applications connect to what a claim kind stands for."""
-
-    type: str
-    """The servicebinding.io type: the Secret's ``type`` key and the suffix of its type."""
-    uri_scheme: str
-    default_database: str
-
-
-def _type(group: str, kind: str, plural: str) -> ResourceType:
-    return ResourceType(GroupVersionKind(group, "v1alpha1", kind), plural)
-
-
-MYSQL_INSTANCE = _type("storage.conductor.io", "MySQLInstance", "mysqlinstances")
-POSTGRESQL_INSTANCE = _type("storage.conductor.io", "PostgreSQLInstance", "postgresqlinstances")
-RDS_INSTANCE = _type("database.aws.conductor.io", "RDSInstance", "rdsinstances")
-CLOUDSQL_INSTANCE = _type("database.gcp.conductor.io", "CloudSQLInstance", "cloudsqlinstances")
-RESOURCE_CLASS = _type("core.conductor.io", "ResourceClass", "resourceclasses")
-CLAIM_QUOTA = _type("core.conductor.io", "ClaimQuota", "claimquotas")
-CLAIM_LIMIT_RANGE = _type("core.conductor.io", "ClaimLimitRange", "claimlimitranges")
-
-_READY = Column("Ready", '.status.conditions[?(@.type=="Ready")].status')
-_AGE = Column("Age", ".metadata.creationTimestamp", "date")
-_CLAIM_COLUMNS = (
-    Column("Version", ".spec.version"),
-    Column("Phase", ".status.phase"),
-    _READY,
-    Column("Resource", ".status.boundResource.name"),
-    Column("Secret", ".status.binding.name", priority=1),
-    Column("Reason", '.status.conditions[?(@.type=="Scheduled")].message', priority=1),
-    _AGE,
+OWN_KINDS: tuple[Kind, ...] = (
+    *databases.KINDS,
+    rds.KIND,
+    cloudsql.KIND,
+    resourceclass.KIND,
+    quota.KIND,
+    limitrange.KIND,
 )
-_RDS_COLUMNS = (
-    Column("Engine", ".spec.engine"),
-    Column("Running", ".status.engineVersion"),
-    Column("Type", ".spec.instance-type"),
-    Column("Phase", ".status.phase"),
-    _READY,
-    Column("Claim", ".spec.claimRefs[0].name"),
-    Column("Class", ".spec.resourceClass", priority=1),
-    Column("External-Name", ".status.externalName", priority=1),
-    Column("Host", ".status.endpoint.host", priority=1),
-    Column("Synced", '.status.conditions[?(@.type=="Synced")].message', priority=1),
-    _AGE,
-)
-_CLOUDSQL_COLUMNS = (
-    Column("Version", ".spec.databaseVersion"),
-    Column("Running", ".status.engineVersion"),
-    Column("Tier", ".spec.tier"),
-    Column("Phase", ".status.phase"),
-    _READY,
-    Column("Claim", ".spec.claimRefs[0].name"),
-    Column("Class", ".spec.resourceClass", priority=1),
-    Column("Region", ".spec.region", priority=1),
-    Column("External-Name", ".status.externalName", priority=1),
-    Column("Host", ".status.endpoint.host", priority=1),
-    Column("Synced", '.status.conditions[?(@.type=="Synced")].message', priority=1),
-    _AGE,
-)
-_CLASS_COLUMNS = (
-    Column("Makes", ".template.kind"),
-    Column("Profile", ".profile"),
-    Column("Rebind", ".rebindPolicy"),
-    Column("Storage", ".capabilities.capacity.storage"),
-    Column("Region", ".capabilities.region"),
-    Column("Cost", ".capabilities.cost"),
-    Column("Instances", ".status.used.instances", "integer"),
-    Column("Limit", ".limits.instances", "integer"),
-    _AGE,
-)
-_QUOTA_COLUMNS = (
-    Column("Claims", ".status.used.claims", "integer"),
-    Column("Max-Claims", ".spec.hard.claims", "integer"),
-    Column("Storage", ".status.used.capacity.storage"),
-    Column("Max-Storage", ".spec.hard.capacity.storage"),
-    Column("Cost", ".status.used.cost"),
-    Column("Max-Cost", ".spec.hard.cost"),
-    _AGE,
-)
-_LIMIT_RANGE_COLUMNS = (
-    Column("Default-Storage", ".spec.default.capacity.storage"),
-    Column("Min-Storage", ".spec.min.capacity.storage"),
-    Column("Max-Storage", ".spec.max.capacity.storage"),
-    Column("Max-Cost", ".spec.max.cost"),
-    _AGE,
-)
+"""Conductor's own, whose CRDs are in its chart."""
 
-KINDS: tuple[Kind, ...] = (
-    Kind(MYSQL_INSTANCE, Role.CLAIM, MySQLInstance, ("mysql",), ("claim", "conductor"), _CLAIM_COLUMNS),
-    Kind(
-        POSTGRESQL_INSTANCE,
-        Role.CLAIM,
-        PostgreSQLInstance,
-        ("postgresql",),
-        ("claim", "conductor"),
-        _CLAIM_COLUMNS,
-    ),
-    Kind(RDS_INSTANCE, Role.CONCRETE, RDSInstance, ("rds",), ("managed", "conductor", "aws"), _RDS_COLUMNS),
-    Kind(
-        CLOUDSQL_INSTANCE,
-        Role.CONCRETE,
-        CloudSQLInstance,
-        ("cloudsql",),
-        ("managed", "conductor", "gcp"),
-        _CLOUDSQL_COLUMNS,
-    ),
-    Kind(RESOURCE_CLASS, Role.CLASS, ResourceClass, ("rclass",), ("conductor",), _CLASS_COLUMNS),
-    Kind(CLAIM_QUOTA, Role.QUOTA, ClaimQuota, ("cquota",), ("conductor",), _QUOTA_COLUMNS),
-    Kind(
-        CLAIM_LIMIT_RANGE,
-        Role.LIMIT_RANGE,
-        ClaimLimitRange,
-        ("climits",),
-        ("conductor",),
-        _LIMIT_RANGE_COLUMNS,
-    ),
-)
-
-BY_GROUP_KIND: dict[GroupKind, Kind] = {kind.group_kind: kind for kind in KINDS}
+BY_GROUP_KIND: dict[GroupKind, Kind] = registered((*OWN_KINDS, *installed(entry_points(group=ENTRY_POINTS))))
+KINDS: tuple[Kind, ...] = tuple(BY_GROUP_KIND.values())
 WATCHED_KINDS: tuple[ResourceType, ...] = tuple(kind.type for kind in KINDS)
 
-CLAIM_MODELS: dict[GroupKind, type[DatabaseClaim]] = {
-    kind.group_kind: kind.model for kind in KINDS if issubclass(kind.model, DatabaseClaim)
+CLAIM_MODELS: dict[GroupKind, type[Claim]] = {
+    kind.group_kind: kind.model for kind in KINDS if issubclass(kind.model, Claim)
 }
 CONCRETE_MODELS: dict[GroupKind, type[Concrete]] = {
     kind.group_kind: kind.model for kind in KINDS if issubclass(kind.model, Concrete)
-}
-CONNECTION_FORMATS: dict[GroupKind, ConnectionFormat] = {
-    MYSQL_INSTANCE.group_kind: ConnectionFormat("mysql", "mysql", "mysql"),
-    POSTGRESQL_INSTANCE.group_kind: ConnectionFormat("postgresql", "postgresql", "postgres"),
 }

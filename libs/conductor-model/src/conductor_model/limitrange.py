@@ -11,7 +11,10 @@ from conductor_model.admission import Rule, Word
 from conductor_model.capacity import Capacity
 from conductor_model.claims import Requirements
 from conductor_model.claimscope import KindScope
+from conductor_model.kind import AGE, Column, Kind, Role, v1alpha1
 from conductor_model.meta import KubeObject, Model
+
+CLAIM_LIMIT_RANGE = v1alpha1("core.conductor.io", "ClaimLimitRange", "claimlimitranges")
 
 
 class Minimum(Model):
@@ -76,3 +79,19 @@ class ClaimLimitRange(KubeObject):
     """What a single claim of a namespace may ask for, and what it asks for where it says nothing."""
 
     spec: LimitRangeSpec
+
+
+KIND = Kind(
+    CLAIM_LIMIT_RANGE,
+    Role.LIMIT_RANGE,
+    ClaimLimitRange,
+    ("climits",),
+    ("conductor",),
+    (
+        Column("Default-Storage", ".spec.default.capacity.storage"),
+        Column("Min-Storage", ".spec.min.capacity.storage"),
+        Column("Max-Storage", ".spec.max.capacity.storage"),
+        Column("Max-Cost", ".spec.max.cost"),
+        AGE,
+    ),
+)

@@ -11,7 +11,10 @@ from pydantic import Field
 from conductor_model.admission import Rule
 from conductor_model.capacity import Amount, Capacity
 from conductor_model.claimscope import ClaimScope
+from conductor_model.kind import AGE, Column, Kind, Role, v1alpha1
 from conductor_model.meta import KubeObject, Model
+
+CLAIM_QUOTA = v1alpha1("core.conductor.io", "ClaimQuota", "claimquotas")
 
 
 class QuotaAmounts(Model):
@@ -62,3 +65,21 @@ class ClaimQuota(KubeObject):
 
     spec: QuotaSpec
     status: QuotaStatus = Field(default_factory=QuotaStatus)
+
+
+KIND = Kind(
+    CLAIM_QUOTA,
+    Role.QUOTA,
+    ClaimQuota,
+    ("cquota",),
+    ("conductor",),
+    (
+        Column("Claims", ".status.used.claims", "integer"),
+        Column("Max-Claims", ".spec.hard.claims", "integer"),
+        Column("Storage", ".status.used.capacity.storage"),
+        Column("Max-Storage", ".spec.hard.capacity.storage"),
+        Column("Cost", ".status.used.cost"),
+        Column("Max-Cost", ".spec.hard.cost"),
+        AGE,
+    ),
+)

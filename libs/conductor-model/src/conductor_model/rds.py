@@ -12,11 +12,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from conductor_model.admission import Rule, Text, UserName, Word, immutable
 from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus
+from conductor_model.databases import MYSQL_INSTANCE, POSTGRESQL_INSTANCE
+from conductor_model.kind import Column, concrete_kind, v1alpha1
 from conductor_model.refs import GroupKind
 from conductor_model.version import MAX_LENGTH, VERSION_PATTERN, EngineVersion
 
-MYSQL = GroupKind("storage.conductor.io", "MySQLInstance")
-POSTGRESQL = GroupKind("storage.conductor.io", "PostgreSQLInstance")
+RDS_INSTANCE = v1alpha1("database.aws.conductor.io", "RDSInstance", "rdsinstances")
 
 
 class RDSEngine(StrEnum):
@@ -168,7 +169,8 @@ class RDSInstance(Concrete):
 
     @property
     def implements(self) -> frozenset[GroupKind]:
-        return frozenset({MYSQL if self.spec.engine is RDSEngine.MYSQL else POSTGRESQL})
+        claim = MYSQL_INSTANCE if self.spec.engine is RDSEngine.MYSQL else POSTGRESQL_INSTANCE
+        return frozenset({claim.group_kind})
 
     @property
     def offered_version(self) -> EngineVersion | None:
@@ -180,3 +182,14 @@ class RDSInstance(Concrete):
     @property
     def master_username(self) -> str | None:
         return self.spec.master_username
+
+
+KIND = concrete_kind(
+    RDS_INSTANCE,
+    RDSInstance,
+    "rds",
+    "aws",
+    Column("Engine", ".spec.engine"),
+    Column("Running", ".status.engineVersion"),
+    Column("Type", ".spec.instance-type"),
+)

@@ -12,8 +12,11 @@ from pydantic import Field, StringConstraints
 from conductor_model.admission import ApiVersion, KindName, Labels, ObjectName
 from conductor_model.capacity import Capacity
 from conductor_model.concrete import Capabilities, RebindPolicy
+from conductor_model.kind import AGE, Column, Kind, Role, v1alpha1
 from conductor_model.meta import KubeObject, Model
 from conductor_model.refs import GroupKind, GroupVersionKind
+
+RESOURCE_CLASS = v1alpha1("core.conductor.io", "ResourceClass", "resourceclasses")
 
 Annotation = Annotated[str, StringConstraints(max_length=4096)]
 SupportedResource = Annotated[
@@ -100,6 +103,26 @@ class ResourceClass(KubeObject):
     def supports(self, claim_kind: GroupKind) -> bool:
         """Whether ``supportedResources`` names the claim kind, in any version and any letter case."""
         return any(names_kind(entry, claim_kind) for entry in self.supported_resources)
+
+
+KIND = Kind(
+    RESOURCE_CLASS,
+    Role.CLASS,
+    ResourceClass,
+    ("rclass",),
+    ("conductor",),
+    (
+        Column("Makes", ".template.kind"),
+        Column("Profile", ".profile"),
+        Column("Rebind", ".rebindPolicy"),
+        Column("Storage", ".capabilities.capacity.storage"),
+        Column("Region", ".capabilities.region"),
+        Column("Cost", ".capabilities.cost"),
+        Column("Instances", ".status.used.instances", "integer"),
+        Column("Limit", ".limits.instances", "integer"),
+        AGE,
+    ),
+)
 
 
 def names_kind(entry: str, claim_kind: GroupKind) -> bool:

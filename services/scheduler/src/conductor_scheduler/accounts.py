@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.quantity import Quantity
 from conductor_model.quota import ClaimQuota, QuotaAmounts
@@ -37,7 +37,7 @@ class Taking:
         return scope.covers_kind(self.kind) and scope.covers_class(self.class_names)
 
 
-def taking(claim: DatabaseClaim, cost: str | None, class_names: frozenset[str], scales: Scales) -> Taking:
+def taking(claim: Claim, cost: str | None, class_names: frozenset[str], scales: Scales) -> Taking:
     """What a claim, read under its limit ranges, takes with a resource of this cost and class."""
     return Taking(claim.key.group_kind, class_names, claim.spec.requirements.capacity, _number(cost, scales))
 

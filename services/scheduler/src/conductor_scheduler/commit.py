@@ -13,7 +13,7 @@ from typing import Any
 
 from conductor_kube import AlreadyExists, Conflict, KubeClient, NotFound, says
 from conductor_model.annotations import AVAILABLE_AGAIN, TRACEPARENT
-from conductor_model.claims import ClaimStatus, DatabaseClaim
+from conductor_model.claims import Claim, ClaimStatus
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import KubeObject
@@ -38,14 +38,14 @@ class Committer:
         self._view = view
         self._leading = leading
 
-    async def bind(self, claim: DatabaseClaim, concrete: Concrete, traceparent: str | None) -> Concrete:
+    async def bind(self, claim: Claim, concrete: Concrete, traceparent: str | None) -> Concrete:
         """Put the claim's reference into the resource. Raises Conflict when the resource has changed meanwhile."""
         kept = (ref for ref in concrete.spec.claim_refs if ref is not concrete.ref_of(claim.key))
         annotations = {} if traceparent is None else {TRACEPARENT: traceparent}
         refs = (*kept, ClaimRef.model_validate(claim_ref(claim)))
         return await self._write_refs(concrete, refs, annotations)
 
-    async def provision(self, claim: DatabaseClaim, draft: Draft, traceparent: str | None) -> Concrete:
+    async def provision(self, claim: Claim, draft: Draft, traceparent: str | None) -> Concrete:
         """Create the resource. One of that name that already carries this claim is the same decision, taken before.
 
         Raises AlreadyExists when the name is taken by anything else, Conflict when what had it has just gone.
@@ -90,7 +90,7 @@ class Committer:
             await self.refresh(concrete.key)
             raise
 
-    async def write_status(self, claim: DatabaseClaim, desired: ClaimStatus) -> bool:
+    async def write_status(self, claim: Claim, desired: ClaimStatus) -> bool:
         """Mirror a decision on the claim. True when something was written; a claim that is gone needs no status.
 
         Raises Conflict when the claim has changed meanwhile, or is another one of that name.

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
 
-from conductor_model.claims import BoundResource, DatabaseClaim
+from conductor_model.claims import BoundResource, Claim
 from conductor_model.concrete import ClaimRef, Concrete, ConcreteCondition
 from conductor_model.conditions import is_true
 from conductor_model.meta import KubeObject, ObjectMeta
@@ -80,7 +80,7 @@ Decision = Bind | Provision | Wait | Keep | Vanished
 Candidate = TypeVar("Candidate", Concrete, ResourceClass)
 
 
-def decide(claim: DatabaseClaim, view: View, config: SchedulerConfig) -> Decision:
+def decide(claim: Claim, view: View, config: SchedulerConfig) -> Decision:
     """The one thing to do about a claim that exists and is not being deleted."""
     bound = view.bound_to(claim.uid)
     if bound:
@@ -91,7 +91,7 @@ def decide(claim: DatabaseClaim, view: View, config: SchedulerConfig) -> Decisio
     return _schedule(Wish(claim, config), view)
 
 
-def _keeper(claim: DatabaseClaim, bound: Sequence[Concrete]) -> Concrete:
+def _keeper(claim: Claim, bound: Sequence[Concrete]) -> Concrete:
     """The one that the claim's status already shows, else the oldest, else the first by name."""
     shown = claim.status.bound_resource
 
@@ -178,6 +178,7 @@ def _consider(
         capacity=source.capabilities.capacity,
         labels=source.template.metadata.labels,
         class_names=frozenset({source.metadata.name, source.offered_profile}),
+        features=made.concrete.features,
     )
     reason = unsuited(wish, offer)
     return Verdict(key, reason), None if reason else (source, made, offer)
@@ -208,6 +209,7 @@ def _offer_of(key: ObjectKey, concrete: Concrete, view: View) -> Offer:
         capacity=remaining_capacity(concrete, view),
         labels=concrete.metadata.labels,
         class_names=view.class_names(concrete),
+        features=concrete.features,
     )
 
 
@@ -259,7 +261,7 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
     return text
 
 
-def committed(claim: DatabaseClaim, concrete: Concrete) -> Concrete:
+def committed(claim: Claim, concrete: Concrete) -> Concrete:
     """The resource as it is once the claim's binding is committed."""
     mine = concrete.ref_of(claim.key)
     ref = ClaimRef.model_validate(claim_ref(claim))
@@ -269,23 +271,23 @@ def committed(claim: DatabaseClaim, concrete: Concrete) -> Concrete:
     return concrete.model_copy(update={"spec": spec, "metadata": metadata})
 
 
-def helped(change: Change, waiting: Iterable[DatabaseClaim], view: View) -> list[DatabaseClaim]:
+def helped(change: Change, waiting: Iterable[Claim], view: View) -> list[Claim]:
     """The waiting claims that may find now what they did not find before the change, or wait for another reason.
 
     A resource that has no room, neither before nor after, helps nobody: with it, each binding would make every waiting
     claim look again. Only the claim that names it is told why it has none.
     """
     anybody = _may_help(change, view)
-    candidate = not isinstance(change.before or change.after, DatabaseClaim | ResourceClass)
+    candidate = not isinstance(change.before or change.after, Claim | ResourceClass)
 
-    def may_be(claim: DatabaseClaim) -> bool:
+    def may_be(claim: Claim) -> bool:
         wanted = claim.spec.resource_name
         return anybody if wanted is None or not candidate else wanted == change.key.name
 
     return sorted((claim for claim in waiting if may_be(claim)), key=_waiting_since)
 
 
-def _waiting_since(claim: DatabaseClaim) -> tuple[str, str, str]:
+def _waiting_since(claim: Claim) -> tuple[str, str, str]:
     """Who has waited longest is first."""
     created = claim.metadata.creation_timestamp
     return created.isoformat() if created else "", claim.metadata.namespace, claim.metadata.name
@@ -295,7 +297,7 @@ def _may_help(change: Change, view: View) -> bool:
     before, after = change.before, change.after
     if isinstance(before, ResourceClass) or isinstance(after, ResourceClass):
         return _offered(before) != _offered(after)
-    if isinstance(before, DatabaseClaim) or isinstance(after, DatabaseClaim):
+    if isinstance(before, Claim) or isinstance(after, Claim):
         return _share(before) != _share(after) and any(
             concrete.spec.max_claims > 1
             for side in (before, after)
@@ -315,7 +317,7 @@ def _offered(source: KubeObject | None) -> tuple[str, bool, ResourceClass] | Non
 
 def _share(claim: KubeObject | None) -> tuple[str, object] | None:
     """What a claim takes of a resource that it shares."""
-    return (claim.uid, claim.spec.requirements.capacity) if isinstance(claim, DatabaseClaim) else None
+    return (claim.uid, claim.spec.requirements.capacity) if isinstance(claim, Claim) else None
 
 
 def _chance(concrete: KubeObject | None) -> tuple[object, ...] | None:

@@ -8,9 +8,9 @@ claim's field and both values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
 from conductor_model.concrete import Capabilities, ClaimRef, Concrete, ConcreteCondition
 from conductor_model.conditions import is_true
 from conductor_model.quantity import Quantity
@@ -32,13 +32,15 @@ class Offer:
     labels: Mapping[str, str]
     class_names: frozenset[str]
     """The names by which a claim's ``resourceClass`` may mean it."""
+    features: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What it has of what kinds of claims demand beyond the common requirements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A claim with the administrator's scales to read it by."""
 
-    claim: DatabaseClaim
+    claim: Claim
     config: SchedulerConfig
 
     @property
@@ -58,7 +60,7 @@ def kind(wish: Wish, offer: Offer) -> str | None:
 
 
 def version(wish: Wish, offer: Offer) -> str | None:
-    constraint = wish.claim.spec.version
+    constraint = wish.claim.wanted_version
     if constraint is None:
         return None
     if offer.version is None:
@@ -124,7 +126,27 @@ def selector(wish: Wish, offer: Offer) -> str | None:
     return None if unmet is None else f"selector {unmet} is not met"
 
 
-FILTERS: tuple[Filter, ...] = (kind, resource_class, selector, version, region, capacity, cost, performance)
+def demands(wish: Wish, offer: Offer) -> str | None:
+    for name, wanted in sorted(wish.claim.demands.items()):
+        offered = offer.features.get(name)
+        if not offered:
+            return f"{name} is not stated, {wanted} is asked for"
+        if wanted not in offered:
+            return f"{name} {wanted} is not offered, only {', '.join(sorted(offered))}"
+    return None
+
+
+FILTERS: tuple[Filter, ...] = (
+    kind,
+    resource_class,
+    selector,
+    version,
+    demands,
+    region,
+    capacity,
+    cost,
+    performance,
+)
 """In the order in which their reasons are given: what can never change first."""
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from conductor_bus import CaughtUp, ObjectMessage, Restarted
 from conductor_kube import Conflict, KubeClient, KubeError, NotServed, Throttled
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
 from conductor_model.kinds import (
     BY_GROUP_KIND,
     CLAIM_LIMIT_RANGE,
@@ -226,8 +226,8 @@ def _same_wish(change: Change) -> bool:
     """A claim whose status alone changed while it was being settled: the scheduler's own write."""
     before, after = change.before, change.after
     return (
-        isinstance(before, DatabaseClaim)
-        and isinstance(after, DatabaseClaim)
+        isinstance(before, Claim)
+        and isinstance(after, Claim)
         and before.uid == after.uid
         and before.metadata.generation == after.metadata.generation
         and before.being_deleted == after.being_deleted

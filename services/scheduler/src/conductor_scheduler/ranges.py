@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from conductor_model.claims import DatabaseClaim, Requirements
+from conductor_model.claims import Claim, Requirements
 from conductor_model.limitrange import ClaimLimitRange, Maximum, Minimum
 from conductor_model.refs import GroupKind
 
-Claim = TypeVar("Claim", bound=DatabaseClaim)
+ClaimT = TypeVar("ClaimT", bound=Claim)
 
 
 class Scales(Protocol):
@@ -30,7 +30,7 @@ def covering(ranges: Iterable[ClaimLimitRange], claim_kind: GroupKind) -> list[C
     return [each for each in ranges if each.spec.scope.covers_kind(claim_kind)]
 
 
-def as_read(claim: Claim, ranges: Sequence[ClaimLimitRange]) -> Claim:
+def as_read(claim: ClaimT, ranges: Sequence[ClaimLimitRange]) -> ClaimT:
     """The claim as if it said what the ranges say for it; the claim itself where they have nothing to add."""
     requirements = claim.spec.requirements
     for source in _in_the_order_of_hearing(covering(ranges, claim.key.group_kind)):
@@ -60,7 +60,7 @@ def _filled(said: Requirements, source: Requirements | Minimum | Maximum) -> Req
     return said.model_copy(update=added) if added else said
 
 
-def violations(claim: DatabaseClaim, ranges: Iterable[ClaimLimitRange], scales: Scales) -> list[str]:
+def violations(claim: Claim, ranges: Iterable[ClaimLimitRange], scales: Scales) -> list[str]:
     """The bounds that a claim breaks, ``as_read``: the field, what it says, the bound and whose it is."""
     return [
         f"requirements.{broken} of {each.metadata.name}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
 from conductor_model.concrete import ClaimRef, Concrete, RebindPolicy
 from conductor_scheduler.template import name_for
 from conductor_scheduler.view import View, claim_key
@@ -59,7 +59,7 @@ def release(concrete: Concrete, gone: frozenset[str]) -> Rewrite:
     return Rewrite(concrete.spec.claim_refs, gone, drop_confirmation=premature, delete=deletes)
 
 
-def let_go(surplus: Concrete, claim: DatabaseClaim) -> Rewrite:
+def let_go(surplus: Concrete, claim: Claim) -> Rewrite:
     """What becomes of a second resource that carries a claim's reference. The claim never used it."""
     made_for_it = surplus.metadata.name == name_for(claim)
     if (

@@ -13,7 +13,7 @@ from datetime import datetime
 from opentelemetry import trace
 
 from conductor_kube import AlreadyExists, Conflict, Forbidden, Invalid, KubeError, NotFound, NotServed
-from conductor_model.claims import ClaimCondition, ClaimStatus, DatabaseClaim
+from conductor_model.claims import Claim, ClaimCondition, ClaimStatus
 from conductor_model.concrete import Concrete
 from conductor_model.conditions import condition
 from conductor_model.kinds import CLAIM_MODELS, CONCRETE_MODELS
@@ -96,7 +96,7 @@ class Settler:
         elif (claim := self._view.claims.get(key)) is not None:
             await self._settle_claim(claim)
 
-    async def _settle_claim(self, claim: DatabaseClaim) -> None:
+    async def _settle_claim(self, claim: Claim) -> None:
         if claim.key in self._unsure:
             await self._commit.refresh(self._unsure[claim.key])
             self._unsure.pop(claim.key, None)
@@ -122,11 +122,11 @@ class Settler:
             case Vanished():
                 await self._verify_vanished(claim, decision)
 
-    async def _wait(self, claim: DatabaseClaim, reason: str, message: str) -> None:
+    async def _wait(self, claim: Claim, reason: str, message: str) -> None:
         self.waiting.add(claim.key)
         await self._report(claim, status.pending(claim, reason, message[:_MESSAGE_LENGTH], self._now()))
 
-    async def _bind(self, claim: DatabaseClaim, decision: Bind) -> None:
+    async def _bind(self, claim: Claim, decision: Bind) -> None:
         concrete = decision.concrete
         self._view.assume(committed(claim, concrete))
         async with self._span(claim, "bind", decision):
@@ -142,7 +142,7 @@ class Settler:
             self._metrics.bound.labels("existing").inc()
             await self._report(claim, status.bound(claim, bound, status.chosen(decision), self._now()))
 
-    async def _provision(self, claim: DatabaseClaim, decision: Provision) -> None:
+    async def _provision(self, claim: Claim, decision: Provision) -> None:
         name, source = decision.draft.key.name, decision.source.metadata.name
         async with self._span(claim, "provision", decision):
             try:
@@ -159,13 +159,13 @@ class Settler:
             self._metrics.bound.labels("provisioned").inc()
             await self._report(claim, status.bound(claim, bound, status.chosen(decision), self._now()))
 
-    async def _keep(self, claim: DatabaseClaim, decision: Keep) -> None:
+    async def _keep(self, claim: Claim, decision: Keep) -> None:
         for surplus in decision.surplus:
             log.warning("%s is bound to %s too: letting that go", claim.key, surplus.key)
             await self._commit.carry_out(surplus, let_go(surplus, claim), self._now())
         await self._report(claim, status.bound(claim, decision.concrete, None, self._now()))
 
-    async def _verify_vanished(self, claim: DatabaseClaim, decision: Vanished) -> None:
+    async def _verify_vanished(self, claim: Claim, decision: Vanished) -> None:
         bound = decision.bound
         group, _, _ = bound.api_version.partition("/")
         key = ObjectKey(GroupKind(group, bound.kind), bound.namespace, bound.name)
@@ -232,13 +232,11 @@ class Settler:
         if self._view.bound_to(found.uid) or said.bound_resource is not None:
             log.warning("%s is bound and cannot be read any more: %s", found.key, unreadable.problem)
             return
-        claim = DatabaseClaim(
-            api_version=found.api_version, kind=found.kind, metadata=found.metadata, status=said
-        )
+        claim = Claim(api_version=found.api_version, kind=found.kind, metadata=found.metadata, status=said)
         message = f"the spec is not valid: {unreadable.problem}"[:_MESSAGE_LENGTH]
         await self._report(claim, status.pending(claim, "InvalidSpec", message, self._now()))
 
-    async def _report(self, claim: DatabaseClaim, desired: ClaimStatus) -> None:
+    async def _report(self, claim: Claim, desired: ClaimStatus) -> None:
         try:
             written = await self._commit.write_status(claim, desired)
         except Conflict:
@@ -252,7 +250,7 @@ class Settler:
             log.info("%s: %s: %s", claim.key, desired.phase, scheduled.message if scheduled else "")
 
     @asynccontextmanager
-    async def _span(self, claim: DatabaseClaim, name: str, decision: Bind | Provision) -> AsyncIterator[None]:
+    async def _span(self, claim: Claim, name: str, decision: Bind | Provision) -> AsyncIterator[None]:
         traceparent = self.traces.get(claim.key)
         context = context_from(traceparent) if traceparent is not None else claim_root_context(claim.uid)
         chosen = decision.concrete.key if isinstance(decision, Bind) else decision.draft.key
@@ -265,7 +263,7 @@ class Settler:
             yield
 
 
-def _place(found: DatabaseClaim | Concrete) -> dict[str, str]:
+def _place(found: Claim | Concrete) -> dict[str, str]:
     return {
         "k8s.namespace.name": found.metadata.namespace,
         "conductor.kind": found.kind,

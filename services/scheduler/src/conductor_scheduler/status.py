@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from conductor_model.claims import BoundResource, ClaimCondition, ClaimPhase, ClaimStatus, DatabaseClaim
+from conductor_model.claims import BoundResource, Claim, ClaimCondition, ClaimPhase, ClaimStatus
 from conductor_model.concrete import Concrete
 from conductor_model.conditions import Condition, condition, with_condition
 from conductor_scheduler.decide import Bind, Provision, Verdict
@@ -13,9 +13,7 @@ from conductor_scheduler.decide import Bind, Provision, Verdict
 OWNED_CONDITIONS = frozenset({ClaimCondition.SCHEDULED.value, ClaimCondition.BOUND.value})
 
 
-def bound(
-    claim: DatabaseClaim, concrete: Concrete, scheduled: tuple[str, str] | None, now: datetime
-) -> ClaimStatus:
+def bound(claim: Claim, concrete: Concrete, scheduled: tuple[str, str] | None, now: datetime) -> ClaimStatus:
     """The status of a claim bound to ``concrete``; ``scheduled`` is the reason and message of a fresh decision."""
     kept = condition(claim.status.conditions, ClaimCondition.SCHEDULED)
     if scheduled is None:
@@ -53,7 +51,7 @@ def _bound_to(concrete: Concrete) -> tuple[str, str]:
     return "BeingDeleted", f"bound to {_place(concrete)}, which is being deleted"
 
 
-def pending(claim: DatabaseClaim, reason: str, message: str, now: datetime) -> ClaimStatus:
+def pending(claim: Claim, reason: str, message: str, now: datetime) -> ClaimStatus:
     """The status of a claim that waits."""
     return _status(
         claim,
@@ -64,7 +62,7 @@ def pending(claim: DatabaseClaim, reason: str, message: str, now: datetime) -> C
     )
 
 
-def lost(claim: DatabaseClaim, reason: str, message: str, now: datetime) -> ClaimStatus:
+def lost(claim: Claim, reason: str, message: str, now: datetime) -> ClaimStatus:
     """The status of a claim whose resource is gone: what was bound stays written down."""
     kept = condition(claim.status.conditions, ClaimCondition.SCHEDULED)
     return _status(
@@ -109,7 +107,7 @@ def as_applied(status: ClaimStatus) -> dict[str, Any]:
 
 
 def _status(
-    claim: DatabaseClaim,
+    claim: Claim,
     phase: ClaimPhase,
     scheduled: Condition,
     bound_condition: Condition,
@@ -129,9 +127,7 @@ def _status(
     )
 
 
-def _condition(
-    claim: DatabaseClaim, kind: ClaimCondition, status: str, reason: str, message: str
-) -> Condition:
+def _condition(claim: Claim, kind: ClaimCondition, status: str, reason: str, message: str) -> Condition:
     return Condition.model_validate(
         {
             "type": kind.value,

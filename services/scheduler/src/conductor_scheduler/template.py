@@ -20,7 +20,7 @@ from conductor_model.annotations import (
     PROVISIONER_FINALIZER,
     TRACEPARENT,
 )
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
 from conductor_model.concrete import Concrete
 from conductor_model.kinds import BY_GROUP_KIND, CONCRETE_MODELS
 from conductor_model.refs import ObjectKey, ResourceType
@@ -57,14 +57,14 @@ class Draft:
         return {**self.body, "metadata": {**metadata, "annotations": annotations}}
 
 
-def name_for(claim: DatabaseClaim) -> str:
+def name_for(claim: Claim) -> str:
     """The name of the resource provisioned for a claim: readable, and unlike any other claim's."""
     suffix = sha256(claim.uid.encode()).hexdigest()[:_SUFFIX_LENGTH]
     readable = claim.metadata.name[: _NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip("-.")
     return f"{readable}-{suffix}"
 
 
-def claim_ref(claim: DatabaseClaim) -> dict[str, str]:
+def claim_ref(claim: Claim) -> dict[str, str]:
     """The entry that binds a claim, as it stands in ``spec.claimRefs``."""
     return {
         "apiVersion": claim.api_version,
@@ -75,22 +75,17 @@ def claim_ref(claim: DatabaseClaim) -> dict[str, str]:
     }
 
 
-def draft(claim: DatabaseClaim, source: ResourceClass) -> Draft:
+def draft(claim: Claim, source: ResourceClass) -> Draft:
     """The concrete resource that the class would make for the claim, bound to it from the start.
 
-    The claim may set ``masterUsername``, and the version where the template leaves it open and the claim names just
-    one. Raises TemplateError.
+    The claim may set what its kind ``overrides``. Raises TemplateError.
     """
     template = source.template
     group_kind = template.gvk.group_kind
     model = CONCRETE_MODELS.get(group_kind)
     if model is None:
         raise TemplateError(f"its template's kind {group_kind} is not known")
-    spec: dict[str, Any] = {**template.spec}
-    if claim.spec.master_username is not None:
-        spec["masterUsername"] = claim.spec.master_username
-    if "version" not in spec and claim.spec.version is not None and claim.spec.version.exact is not None:
-        spec["version"] = str(claim.spec.version.exact)
+    spec: dict[str, Any] = {**template.spec, **claim.overrides(template.spec)}
     spec.setdefault(
         "capabilities", source.capabilities.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     )

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from conductor_model.annotations import CLASS_LABEL
-from conductor_model.claims import ClaimStatus, DatabaseClaim
+from conductor_model.claims import Claim, ClaimStatus
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, RESOURCE_CLASS
 from conductor_model.limitrange import ClaimLimitRange
@@ -62,7 +62,7 @@ class View:
     """The present state, by key. Objects are immutable; the view replaces them."""
 
     on_change: Callable[[Change], None] = _nobody
-    claims: dict[ObjectKey, DatabaseClaim] = field(default_factory=dict)
+    claims: dict[ObjectKey, Claim] = field(default_factory=dict)
     concretes: dict[ObjectKey, Concrete] = field(default_factory=dict)
     classes: dict[ObjectKey, ResourceClass] = field(default_factory=dict)
     quotas: dict[ObjectKey, ClaimQuota] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class View:
         if original is not None:
             self.put(key, original)
 
-    def claim_of(self, ref: ClaimRef) -> DatabaseClaim | None:
+    def claim_of(self, ref: ClaimRef) -> Claim | None:
         """The claim that a reference means: the one with its uid, whatever bears the name now."""
         key = self._claim_by_uid.get(ref.uid or "")
         return self.claims.get(key) if key is not None else None
@@ -181,7 +181,7 @@ class View:
 
     def _add(self, key: ObjectKey, found: KubeObject | Unreadable) -> None:
         match found:
-            case DatabaseClaim():
+            case Claim():
                 self.claims[key] = found
                 self._claim_by_uid[found.uid] = key
             case Concrete():

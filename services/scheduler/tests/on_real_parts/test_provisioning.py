@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conductor_model.claims import MySQLInstance
+from conductor_model.databases import MySQLInstance
 from conductor_scheduler.template import name_for
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from conductor_kube import Conflict
-from conductor_model.claims import MySQLInstance
+from conductor_model.databases import MySQLInstance
 from conductor_model.rds import RDSInstance
 from conductor_scheduler.commit import Committer, NotLeading
 from conductor_scheduler.release import release

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from conductor_model.claims import Binding, BoundResource, ClaimCondition, DatabaseClaim
+from conductor_model.claims import Binding, BoundResource, Claim, ClaimCondition
 from conductor_model.concrete import Concrete, ConcreteCondition, Credentials, Endpoint
 from conductor_model.conditions import Condition, condition, is_true
 from conductor_secrets_writer.config import Settings
@@ -40,7 +40,7 @@ class Ready:
     message: str
     binding: Binding | None
 
-    def condition(self, claim: DatabaseClaim) -> Condition:
+    def condition(self, claim: Claim) -> Condition:
         return Condition(
             type=ClaimCondition.READY,
             status="True" if self.holds else "False",
@@ -79,7 +79,8 @@ class Publish:
     """The resource can be connected to: its objects are to be as they should."""
 
     concrete: Concrete
-    endpoint: Endpoint
+    endpoint: Endpoint | None
+    """None only for claims that have no Service."""
     credentials: Credentials
 
 
@@ -87,7 +88,7 @@ Decision = Nothing | Wait | AskTheApi | Report | Publish
 
 
 def decide(
-    claim: DatabaseClaim, concrete: Concrete | None, *, proven: bool, now: datetime, settings: Settings
+    claim: Claim, concrete: Concrete | None, *, proven: bool, now: datetime, settings: Settings
 ) -> Decision:
     """``concrete`` is the bound resource as last seen; ``proven`` says that the API server itself was asked."""
     bound = claim.status.bound_resource
@@ -104,7 +105,8 @@ def decide(
         return Report(_not_bound(f"{_name(bound)} does not exist, or is not bound to this claim."))
     endpoint, credentials = concrete.status.endpoint, concrete.status.credentials
     connectable = is_true(concrete.status.conditions, ConcreteCondition.READY)
-    if connectable and endpoint is not None and credentials is not None:
+    addressed = endpoint is not None or claim.service_name is None
+    if connectable and addressed and credentials is not None:
         return Publish(concrete, endpoint, credentials)
     if claim.status.binding is not None:
         return Report(_unavailable(claim, concrete, bound))
@@ -114,7 +116,7 @@ def decide(
     return Report(_waiting(concrete, bound))
 
 
-def confirms(concrete: Concrete, claim: DatabaseClaim, bound: BoundResource) -> bool:
+def confirms(concrete: Concrete, claim: Claim, bound: BoundResource) -> bool:
     """Whether this is the very resource that the claim names, and it holds this very claim, unreleased."""
     reference = concrete.ref_of(claim.key)
     return (
@@ -122,18 +124,17 @@ def confirms(concrete: Concrete, claim: DatabaseClaim, bound: BoundResource) -> 
     )
 
 
-def available(claim: DatabaseClaim) -> Ready:
+def available(claim: Claim) -> Ready:
     """The claim's objects are in place."""
-    return Ready(
-        True,
-        ReadyReason.AVAILABLE,
-        f'Secret "{claim.secret_name}", ConfigMap "{claim.config_map_name}" and '
-        f'Service "{claim.service_name}" are in place.',
-        Binding(name=claim.secret_name),
-    )
+    secret, config_map = f'Secret "{claim.secret_name}"', f'ConfigMap "{claim.config_map_name}"'
+    if claim.service_name is None:
+        objects = f"{secret} and {config_map}"
+    else:
+        objects = f'{secret}, {config_map} and Service "{claim.service_name}"'
+    return Ready(True, ReadyReason.AVAILABLE, f"{objects} are in place.", Binding(name=claim.secret_name))
 
 
-def not_published(claim: DatabaseClaim, reason: ReadyReason, message: str) -> Ready:
+def not_published(claim: Claim, reason: ReadyReason, message: str) -> Ready:
     """The resource could be connected to, but an object is missing. A Secret that was published stays announced."""
     return Ready(False, reason, message, claim.status.binding)
 
@@ -146,7 +147,7 @@ def _waiting(concrete: Concrete, bound: BoundResource) -> Ready:
     return Ready(False, ReadyReason.WAITING_FOR_RESOURCE, _state_of(concrete, bound), None)
 
 
-def _unavailable(claim: DatabaseClaim, concrete: Concrete, bound: BoundResource) -> Ready:
+def _unavailable(claim: Claim, concrete: Concrete, bound: BoundResource) -> Ready:
     return not_published(claim, ReadyReason.RESOURCE_UNAVAILABLE, _state_of(concrete, bound))
 
 
@@ -166,7 +167,7 @@ def _name(bound: BoundResource) -> str:
     return f"{bound.kind} {bound.namespace}/{bound.name}"
 
 
-def _seconds_bound(claim: DatabaseClaim, now: datetime) -> float:
+def _seconds_bound(claim: Claim, now: datetime) -> float:
     """Since when the claim waits for its resource. Conditions count whole seconds, so this is up to one too many."""
     bound = condition(claim.status.conditions, ClaimCondition.BOUND)
     since = bound.last_transition_time if bound is not None else None

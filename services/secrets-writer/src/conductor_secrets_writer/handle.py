@@ -18,18 +18,13 @@ from pydantic import Field, ValidationError
 from conductor_bus import Bus, Done, RequeueAfter, Result, Transient, Work
 from conductor_kube import Conflict, EventRecorder, KubeClient, NotFound, StatusWriter
 from conductor_kube.builtin import SECRETS
-from conductor_model.claims import BoundResource, DatabaseClaim
+from conductor_model.claims import BoundResource, Claim
 from conductor_model.concrete import Concrete
-from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, CONCRETE_MODELS, CONNECTION_FORMATS
+from conductor_model.connection import Connectable, Connection, CredentialsIncomplete
+from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, CONCRETE_MODELS
 from conductor_model.meta import Model
 from conductor_model.refs import GroupVersionKind, ObjectKey
 from conductor_secrets_writer.config import Settings
-from conductor_secrets_writer.connection import (
-    Connection,
-    CredentialsIncomplete,
-    MasterCredentials,
-    master_credentials,
-)
 from conductor_secrets_writer.decide import (
     AskTheApi,
     Decision,
@@ -99,7 +94,7 @@ class ClaimHandler:
                 return Done()
             raise Transient(str(error)) from error
 
-    async def _handle(self, claim: DatabaseClaim) -> Result:
+    async def _handle(self, claim: Claim) -> Result:
         match await self._decide(claim):
             case Nothing():
                 return Done()
@@ -113,7 +108,7 @@ class ClaimHandler:
             case AskTheApi():
                 raise AssertionError("the API server's answer is proof")
 
-    async def _decide(self, claim: DatabaseClaim) -> Decision:
+    async def _decide(self, claim: Claim) -> Decision:
         bound = claim.status.bound_resource
         concrete = await self._from_bus(bound) if bound is not None else None
         decision = self._decision(claim, concrete, proven=False)
@@ -121,7 +116,7 @@ class ClaimHandler:
             decision = self._decision(claim, await self._from_api(bound), proven=True)
         return decision
 
-    def _decision(self, claim: DatabaseClaim, concrete: Concrete | None, *, proven: bool) -> Decision:
+    def _decision(self, claim: Claim, concrete: Concrete | None, *, proven: bool) -> Decision:
         return decide(claim, concrete, proven=proven, now=self._parts.now(), settings=self._parts.settings)
 
     async def _from_bus(self, bound: BoundResource) -> Concrete | None:
@@ -139,21 +134,19 @@ class ClaimHandler:
             return None
         return _concrete(key, raw)
 
-    async def _publish(self, claim: DatabaseClaim, publish: Publish) -> Result:
+    async def _publish(self, claim: Claim, publish: Publish) -> Result:
         settings = self._parts.settings
         concrete = publish.concrete
-        inputs = Inputs.of(claim, concrete.uid, publish.endpoint, publish.credentials)
+        inputs = Inputs.of(claim, concrete, publish.endpoint, publish.credentials)
         if self._parts.recent.published_from(claim.uid, inputs):
             return RequeueAfter(self._next_resync())
         with _tracer.start_as_current_span(f"publish connection {claim.kind}", attributes=_place(claim)):
             try:
-                credentials = await self._credentials(concrete, publish)
+                connection = await self._connection(claim, publish)
             except CredentialsIncomplete as problem:
                 text = f'Secret "{publish.credentials.secret_name}" of {concrete.kind} {concrete.metadata.name}: {problem}.'
                 await self._report(claim, not_published(claim, ReadyReason.CREDENTIALS_MISSING, text))
                 return RequeueAfter(settings.unconfirmed)
-            format = CONNECTION_FORMATS[claim.key.group_kind]
-            connection = Connection(format, concrete.provider, publish.endpoint, credentials)
             published = await self._parts.publisher.publish(claim, connection)
             match verdict_of(published, claim, self._parts.now(), settings):
                 case Collecting():
@@ -168,17 +161,21 @@ class ClaimHandler:
         self._parts.recent.settled(claim.uid, inputs)
         return RequeueAfter(self._next_resync())
 
-    async def _credentials(self, concrete: Concrete, publish: Publish) -> MasterCredentials:
-        """Read anew each time: they are never kept, and never come over the bus."""
+    async def _connection(self, claim: Claim, publish: Publish) -> Connection:
+        """The credentials are read anew each time: they are never kept, and never come over the bus."""
+        concrete = publish.concrete
         namespace, name = concrete.metadata.namespace, publish.credentials.secret_name
         try:
             raw = await self._parts.client.get(SECRETS, namespace, name)
         except NotFound:
             raise CredentialsIncomplete("it does not exist") from None
         encoded = _SecretData.model_validate_json(raw).data
-        return master_credentials({key: base64.b64decode(value) for key, value in encoded.items()})
+        credentials = {key: base64.b64decode(value) for key, value in encoded.items()}
+        return claim.connection_format.connection(
+            Connectable(concrete.provider, publish.endpoint, concrete.connection_facts, credentials)
+        )
 
-    async def _report(self, claim: DatabaseClaim, ready: Ready) -> bool:
+    async def _report(self, claim: Claim, ready: Ready) -> bool:
         """True when the claim did not say so already."""
         now = self._parts.now()
         raw = await write_ready(self._parts.status, claim, ready, now)
@@ -193,13 +190,13 @@ class ClaimHandler:
             self._parts.instruments.became_ready(claim.kind, (now - created).total_seconds())
         return True
 
-    async def _warn(self, claim: DatabaseClaim, ready: Ready) -> None:
+    async def _warn(self, claim: Claim, ready: Ready) -> None:
         if await self._report(claim, ready):
             self._parts.events.emit(
                 regarding=claim, type="Warning", reason=ready.reason, note=ready.message, action="Publish"
             )
 
-    async def _gone(self, claim: DatabaseClaim) -> bool:
+    async def _gone(self, claim: Claim) -> bool:
         """Whether somebody took the claim, or its namespace, away meanwhile."""
         kind = BY_GROUP_KIND[claim.key.group_kind].type
         try:
@@ -228,7 +225,7 @@ def _concrete(key: ObjectKey, raw: bytes) -> Concrete | None:
         return None
 
 
-def _place(claim: DatabaseClaim) -> dict[str, str]:
+def _place(claim: Claim) -> dict[str, str]:
     return {
         "k8s.namespace.name": claim.metadata.namespace,
         "conductor.kind": claim.kind,

@@ -7,12 +7,12 @@ four reads of the API, and a message older than the write would make the claim l
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from conductor_model.annotations import RECONCILE_REQUESTED_AT
-from conductor_model.claims import DatabaseClaim
-from conductor_model.concrete import Credentials, Endpoint
+from conductor_model.claims import Claim
+from conductor_model.concrete import Concrete, Credentials, Endpoint
 
 _SECONDS = 30.0
 _CLAIMS = 4096
@@ -24,23 +24,25 @@ class Inputs:
 
     secret_name: str
     config_map_name: str
-    service_name: str
+    service_name: str | None
     concrete_uid: str
-    endpoint: Endpoint
+    endpoint: Endpoint | None
+    facts: Mapping[str, str]
     credentials: Credentials
     requested_at: str | None
     """The annotation by which a person asks for a fresh look."""
 
     @classmethod
     def of(
-        cls, claim: DatabaseClaim, concrete_uid: str, endpoint: Endpoint, credentials: Credentials
+        cls, claim: Claim, concrete: Concrete, endpoint: Endpoint | None, credentials: Credentials
     ) -> Inputs:
         return cls(
             claim.secret_name,
             claim.config_map_name,
             claim.service_name,
-            concrete_uid,
+            concrete.uid,
             endpoint,
+            concrete.connection_facts,
             credentials,
             claim.metadata.annotations.get(RECONCILE_REQUESTED_AT),
         )

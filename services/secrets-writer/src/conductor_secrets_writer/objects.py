@@ -5,6 +5,7 @@ Names come from the claim. Every object is owned by the claim, so that the garba
 
 from __future__ import annotations
 
+import ipaddress
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +13,9 @@ from typing import Any
 
 from conductor_kube.builtin import CONFIG_MAPS, ENDPOINT_SLICES, SECRETS, SERVICES
 from conductor_model.annotations import CLAIM_UID_LABEL, DOMAIN, MANAGED_BY, MANAGED_BY_LABEL
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
+from conductor_model.connection import Connection
 from conductor_model.refs import ResourceType
-from conductor_secrets_writer.connection import Connection, host_address
 
 _TYPES = {type.gvk.kind: type for type in (SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES)}
 
@@ -49,7 +50,7 @@ class ConnectionObject:
     absent: tuple[tuple[str, ...], ...] = ()
 
 
-def connection_objects(claim: DatabaseClaim, connection: Connection) -> tuple[ConnectionObject, ...]:
+def connection_objects(claim: Claim, connection: Connection) -> tuple[ConnectionObject, ...]:
     """The claim's objects in the order in which they are created, the Secret first, which records the others."""
     others = (_config_map(claim, connection), *_service(claim, connection))
     secret = _secret(claim, connection)
@@ -76,31 +77,36 @@ def inventory_of(annotations: Mapping[str, str]) -> frozenset[ObjectName]:
     return frozenset(ObjectName(kind, name) for kind, _, name in entries if kind in _TYPES and name)
 
 
-def _secret(claim: DatabaseClaim, connection: Connection) -> ConnectionObject:
-    data = {key: b64encode(value.encode()).decode() for key, value in connection.secret().items()}
+def _secret(claim: Claim, connection: Connection) -> ConnectionObject:
+    data = {key: b64encode(value.encode()).decode() for key, value in connection.secret.items()}
     return _object(
         SECRETS,
         {
             "metadata": _metadata(claim, claim.secret_name),
-            "type": f"servicebinding.io/{connection.format.type}",
+            "type": f"servicebinding.io/{connection.type}",
             "data": data,
         },
     )
 
 
-def _config_map(claim: DatabaseClaim, connection: Connection) -> ConnectionObject:
+def _config_map(claim: Claim, connection: Connection) -> ConnectionObject:
     return _object(
-        CONFIG_MAPS, {"metadata": _metadata(claim, claim.config_map_name), "data": connection.public()}
+        CONFIG_MAPS, {"metadata": _metadata(claim, claim.config_map_name), "data": dict(connection.public)}
     )
 
 
-def _service(claim: DatabaseClaim, connection: Connection) -> tuple[ConnectionObject, ...]:
-    """ExternalName for a host name. An address needs a headless Service without selector, and an EndpointSlice."""
+def _service(claim: Claim, connection: Connection) -> tuple[ConnectionObject, ...]:
+    """ExternalName for a host name. An address needs a headless Service without selector, and an EndpointSlice.
+
+    None for a claim that has no host to connect to.
+    """
+    if connection.endpoint is None or claim.service_name is None:
+        return ()
     host, port = connection.endpoint.host, connection.endpoint.port
-    port_name = connection.format.type
+    port_name = connection.type
     ports = [{"name": port_name, "port": port, "protocol": "TCP", "targetPort": port}]
     metadata = _metadata(claim, claim.service_name)
-    address = host_address(host)
+    address = _address(host)
     if address is None:
         spec: dict[str, Any] = {"type": "ExternalName", "externalName": host, "ports": ports}
         of_addresses = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
@@ -137,7 +143,15 @@ def _object(
     return ConnectionObject(ObjectName(type.gvk.kind, content["metadata"]["name"]), body, absent)
 
 
-def _metadata(claim: DatabaseClaim, name: str) -> dict[str, Any]:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that ``host`` is, or None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _metadata(claim: Claim, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "namespace": claim.metadata.namespace,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from conductor_model.annotations import CLAIM_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
 from conductor_model.meta import ObjectMeta, OwnerReference
 
 
@@ -20,7 +20,7 @@ class Ownership(Enum):
     """Somebody else's, another claim's included."""
 
 
-def ownership(existing: ObjectMeta, claim: DatabaseClaim) -> Ownership:
+def ownership(existing: ObjectMeta, claim: Claim) -> Ownership:
     """Decided by the label with the claim's uid *and* the ownerReference: either alone could be a copy or a typo."""
     made_by_conductor = existing.labels.get(MANAGED_BY_LABEL) == MANAGED_BY
     labelled_for = existing.labels.get(CLAIM_UID_LABEL)

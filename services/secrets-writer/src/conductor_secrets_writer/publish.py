@@ -14,9 +14,9 @@ from typing import Any
 from conductor_bus import Transient
 from conductor_kube import AlreadyExists, Forbidden, Invalid, KubeClient, NotFound
 from conductor_kube.builtin import SECRETS
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
+from conductor_model.connection import Connection
 from conductor_model.meta import Model, ObjectMeta
-from conductor_secrets_writer.connection import Connection
 from conductor_secrets_writer.drift import drift_patch
 from conductor_secrets_writer.instruments import Instruments, Outcome
 from conductor_secrets_writer.objects import (
@@ -94,7 +94,7 @@ class ConnectionPublisher:
         self._client = client
         self._instruments = instruments
 
-    async def publish(self, claim: DatabaseClaim, connection: Connection) -> Published:
+    async def publish(self, claim: Claim, connection: Connection) -> Published:
         """Create what is missing, correct what differs, and say what stands in the way."""
         secret, *others = connection_objects(claim, connection)
         former = await self._under_former_secret(claim)
@@ -102,9 +102,7 @@ class ConnectionPublisher:
         recorded = former.union(*(each.recorded for each in placements if isinstance(each, Placed)))
         return Published(tuple(placements), recorded - {secret.name, *(each.name for each in others)})
 
-    async def remove(
-        self, claim: DatabaseClaim, connection: Connection, left_behind: frozenset[ObjectName]
-    ) -> None:
+    async def remove(self, claim: Claim, connection: Connection, left_behind: frozenset[ObjectName]) -> None:
         """Delete what is left under former names, then forget it."""
         for name in sorted(left_behind):
             existing = await self._read(claim, name)
@@ -115,7 +113,7 @@ class ConnectionPublisher:
         if existing is not None and ownership(existing.metadata, claim) is Ownership.OURS:
             await self._correct(claim, secret, existing)
 
-    async def _under_former_secret(self, claim: DatabaseClaim) -> frozenset[ObjectName]:
+    async def _under_former_secret(self, claim: Claim) -> frozenset[ObjectName]:
         """The Secret that the status announces, if the spec calls it otherwise now, and what it records."""
         binding = claim.status.binding
         if binding is None or binding.name == claim.secret_name:
@@ -126,7 +124,7 @@ class ConnectionPublisher:
             return frozenset()
         return inventory_of(former.metadata.annotations) | {name}
 
-    async def _place(self, claim: DatabaseClaim, desired: ConnectionObject) -> Placement:
+    async def _place(self, claim: Claim, desired: ConnectionObject) -> Placement:
         """A claim that was never Ready has no objects as a rule, so its are created unseen: one request each."""
         try:
             if claim.status.binding is None:
@@ -157,21 +155,21 @@ class ConnectionPublisher:
                 f"{desired.name} of {claim.key} was changed by somebody else meanwhile"
             ) from error
 
-    async def _create(self, claim: DatabaseClaim, desired: ConnectionObject) -> Placed:
+    async def _create(self, claim: Claim, desired: ConnectionObject) -> Placed:
         await self._client.create(
             desired.name.type, claim.metadata.namespace, desired.body, field_manager=FIELD_MANAGER
         )
         self._instruments.wrote(desired.name.kind, Outcome.CREATED)
         return Placed()
 
-    async def _read(self, claim: DatabaseClaim, name: ObjectName) -> _Existing | None:
+    async def _read(self, claim: Claim, name: ObjectName) -> _Existing | None:
         try:
             raw = await self._client.get(name.type, claim.metadata.namespace, name.name)
         except NotFound:
             return None
         return _Existing(_Identity.model_validate_json(raw).metadata, json.loads(raw))
 
-    async def _correct(self, claim: DatabaseClaim, desired: ConnectionObject, existing: _Existing) -> None:
+    async def _correct(self, claim: Claim, desired: ConnectionObject, existing: _Existing) -> None:
         patch = drift_patch(desired, existing.content)
         if patch is None:
             return
@@ -184,7 +182,7 @@ class ConnectionPublisher:
         )
         self._instruments.wrote(desired.name.kind, Outcome.PATCHED)
 
-    async def _delete(self, claim: DatabaseClaim, name: ObjectName, existing: _Existing) -> None:
+    async def _delete(self, claim: Claim, name: ObjectName, existing: _Existing) -> None:
         try:
             await self._client.delete(
                 name.type, claim.metadata.namespace, name.name, uid=existing.metadata.uid

@@ -6,15 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from conductor_kube import StatusWriter
-from conductor_model.claims import ClaimCondition, DatabaseClaim
+from conductor_model.claims import Claim, ClaimCondition
 from conductor_model.conditions import condition, with_condition
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_secrets_writer.decide import Ready
 
 
-async def write_ready(
-    writer: StatusWriter, claim: DatabaseClaim, ready: Ready, now: datetime
-) -> bytes | None:
+async def write_ready(writer: StatusWriter, claim: Claim, ready: Ready, now: datetime) -> bytes | None:
     """The claim as the API server stored it; None when it says so already.
 
     Raises ``conductor_kube.KubeError``: ``NotFound`` or ``Conflict`` when the claim is gone or another has its name.
@@ -29,7 +27,7 @@ async def write_ready(
     )
 
 
-def applied(claim: DatabaseClaim, ready: Ready, now: datetime) -> dict[str, Any]:
+def applied(claim: Claim, ready: Ready, now: datetime) -> dict[str, Any]:
     """The part of the status that is this service's; ``binding`` is None where there must be none."""
     conditions = with_condition(claim.status.conditions, ready.condition(claim), now)
     ours = condition(conditions, ClaimCondition.READY)

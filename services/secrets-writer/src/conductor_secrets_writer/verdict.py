@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from conductor_model.claims import DatabaseClaim
+from conductor_model.claims import Claim
 from conductor_secrets_writer.config import Settings
 from conductor_secrets_writer.decide import ReadyReason
 from conductor_secrets_writer.publish import BeingCollected, NameConflict, Published, Refusal
@@ -32,7 +32,7 @@ class InTheWay:
 Verdict = InPlace | Collecting | InTheWay
 
 
-def verdict_of(published: Published, claim: DatabaseClaim, now: datetime, settings: Settings) -> Verdict:
+def verdict_of(published: Published, claim: Claim, now: datetime, settings: Settings) -> Verdict:
     """A garbage collector that does not come within ``collection_patience`` is news."""
     placements = published.placements
     refusals = [each for each in placements if isinstance(each, Refusal)]

@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError
 from conductor_bus import Published
 from conductor_model.annotations import TRACEPARENT
 from conductor_model.conditions import Condition, condition
-from conductor_model.kinds import BY_GROUP_KIND, Role
+from conductor_model.kind import Role
+from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import Model, ObjectMeta
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_telemetry import claim_root_context, claim_trace_id, traceparent_of
