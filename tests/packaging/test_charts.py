@@ -32,6 +32,11 @@ EVERYTHING: dict[str, Any] = {
         "endpointUrl": "http://moto:5000",
         "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
     },
+    "admission": {
+        "allowedRegions": {"enabled": True, "regions": ["eu-west-1"], "actions": ["Warn", "Audit"]},
+        "largestSize": {"enabled": True, "capacity": {"storage": "1Ti", "connections": 500}},
+        "deletionProtection": {"enabled": True, "namespaceSelector": {"matchLabels": {"tier": "prod"}}},
+    },
     "secretsWriter": {"image": "registry.example.com/special:2", "replicas": 5},
 }
 
@@ -132,6 +137,16 @@ def test_containers_cannot_write_to_their_images(rendered: list[Json]):
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
         ({"concreteNamespaces": ["Databases"]}, "/concreteNamespaces/0"),
         ({"scheduler": {"extraEnv": [{"nme": "X"}]}}, "/scheduler"),
+        ({"admission": {"allowedRegions": {"enabled": True}}}, "/admission/allowedRegions/regions"),
+        (
+            {"admission": {"largestSize": {"capacity": {"storage": "much"}}}},
+            "/admission/largestSize/capacity/storage",
+        ),
+        (
+            {"admission": {"deletionProtection": {"actions": ["Deny", "Warn"]}}},
+            "/admission/deletionProtection/actions",
+        ),
+        ({"admission": {"deletionProtection": {"regions": ["x"]}}}, "/admission/deletionProtection"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(

@@ -1,0 +1,223 @@
+"""What an organisation may forbid by the chart's values: refused by a real API server, with what would be allowed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conductor_dev.api import NAMESPACE, Json, KubeApi, objects_in
+from conductor_dev.binaries import Finder
+from conductor_dev.charts import CONDUCTOR, Chart, render
+from conductor_dev.controlplane import ControlPlane
+from conductor_dev.errors import ApiError
+from conductor_dev.waiting import wait_until
+from conductor_model.kinds import CLAIM_LIMIT_RANGE, MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS
+from conductor_model.refs import ResourceType
+
+pytestmark = pytest.mark.integration
+
+LABEL = {"test.conductor.io/admission": "held"}
+HELD = {"enabled": True, "namespaceSelector": {"matchLabels": LABEL}}
+VALUES = {
+    "allowedRegions": {**HELD, "regions": ["eu-west-1", "eu-central-1"]},
+    "largestSize": {**HELD, "capacity": {"storage": "100Gi", "connections": 500}},
+    "deletionProtection": HELD,
+}
+PARTS = {"ConfigMap", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+
+def rendered_with(values: dict[str, Any], folder: Path) -> list[Json]:
+    file = folder / "values.yaml"
+    file.write_text(yaml.safe_dump({"admission": values}))
+    objects = objects_in(render(Chart(CONDUCTOR.name, file), helm=Finder.here().helm()))
+    component = "app.kubernetes.io/name"
+    return [
+        each for each in objects if each["metadata"].get("labels", {}).get(component) == "conductor-admission"
+    ]
+
+
+def body(type: ResourceType, name: str = "example", /, **content: Any) -> Json:
+    head = {"apiVersion": type.gvk.api_version, "kind": type.gvk.kind}
+    return {**head, "metadata": {"name": name}, **copy.deepcopy(content)}
+
+
+def claim(name: str = "example", /, **requirements: Any) -> Json:
+    return body(MYSQL_INSTANCE, name, spec={"requirements": requirements})
+
+
+def rds(**spec: Any) -> Json:
+    return body(RDS_INSTANCE, spec={"engine": "mysql", "instance-type": "db.m4.xlarge", **spec})
+
+
+def resource_class(kind: str = "RDSInstance", **spec: Any) -> Json:
+    template = {"apiVersion": "database.aws.conductor.io/v1alpha1", "kind": kind, "spec": spec}
+    return body(RESOURCE_CLASS, template=template)
+
+
+def refusal(request: Callable[[], object]) -> str:
+    """What the server said; empty when it did as it was asked."""
+    try:
+        request()
+    except ApiError as error:
+        assert error.status in {403, 422}
+        return error.message
+    return ""
+
+
+@pytest.fixture(scope="module")
+def policies(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    """In force in namespaces with the label, and known to be so."""
+    objects = rendered_with(VALUES, tmp_path_factory.mktemp("values"))
+    cluster.api.apply(objects)
+    probe = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "admission-probe", "labels": LABEL},
+    }
+    cluster.api.apply(probe)
+
+    def in_force() -> bool:
+        told = [
+            ("is not allowed here", claim(region="mars")),
+            ("is more than the", claim(region="eu-west-1", capacity={"storage": "1Ti"})),
+            ("must be true here", rds()),
+        ]
+        tried = (
+            (
+                part,
+                refusal(lambda each=each: cluster.api.apply(each, namespace="admission-probe", dry_run=True)),
+            )  # type: ignore[misc]
+            for part, each in told
+        )
+        return all(part in said for part, said in tried)
+
+    wait_until("the policies are in force", in_force, timeout=60)
+    yield cluster.api
+    own = [each for each in objects if each["metadata"]["name"] != "conductor-limit-ranges"]
+    cluster.api.delete_manifests([*reversed(own), probe])
+
+
+def hold(api: KubeApi, namespace: str) -> None:
+    """Puts the policies into force in a namespace."""
+    api.merge_patch(NAMESPACE, None, namespace, {"metadata": {"labels": LABEL}})
+    probe = claim("probe", region="mars")
+    wait_until(
+        "the policies are in force in the namespace",
+        lambda: refusal(lambda: api.apply(probe, namespace=namespace, dry_run=True)),
+    )
+
+
+@pytest.fixture
+def held(policies: KubeApi, namespace: str) -> Callable[[Json], str]:
+    """Applies in a namespace that the policies are about; what the server said against it."""
+    hold(policies, namespace)
+    return lambda manifest: refusal(lambda: policies.apply(manifest, namespace=namespace))
+
+
+def test_nothing_of_it_is_in_force_unless_it_is_asked_for(rendered: list[Json]):
+    policies = [each["metadata"]["name"] for each in rendered if each["kind"] == "ValidatingAdmissionPolicy"]
+    assert not {"conductor-allowed-regions", "conductor-largest-size", "conductor-deletion-protection"} & {
+        *policies
+    }
+
+
+def test_the_api_server_finds_no_fault_with_the_expressions(policies: KubeApi):
+    for name in ("allowed-regions", "largest-size", "deletion-protection", "limit-ranges"):
+        path = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/conductor-{name}"
+
+        def checked(path: str = path) -> Json | None:
+            status: Json = json.loads(policies.request("GET", path)).get("status", {})
+            return status if status.get("observedGeneration") else None
+
+        status = wait_until(f"{name} is type-checked", checked, timeout=60)
+        assert not status.get("typeChecking", {}).get("expressionWarnings"), name
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        pytest.param(
+            claim(region="us-east-1"),
+            "us-east-1 is not allowed here; allowed are eu-west-1, eu-central-1",
+            id="region",
+        ),
+        pytest.param(claim(), "spec.requirements.region: none is not allowed here", id="no region"),
+        pytest.param(
+            claim(region="eu-west-1", capacity={"storage": "101Gi"}),
+            "spec.requirements.capacity: storage 101Gi is more than the 100Gi allowed here",
+            id="size",
+        ),
+        pytest.param(
+            claim(region="eu-west-1", capacity={"storage": "1Gi", "connections": 501}),
+            "connections 501 is more than the 500 allowed here",
+            id="size as a number",
+        ),
+        pytest.param(rds(), "spec.deletionProtection: must be true here", id="unprotected"),
+        pytest.param(
+            rds(deletionProtection=False), "spec.deletionProtection: must be true", id="protection off"
+        ),
+        pytest.param(
+            resource_class(engine="mysql"),
+            "template.spec.deletionProtection: must be true here",
+            id="unprotected class",
+        ),
+    ],
+)
+def test_what_is_forbidden_is_refused_with_what_would_be_allowed(
+    held: Callable[[Json], str], manifest: Json, told: str
+):
+    assert told in held(manifest)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(claim(region="eu-central-1", capacity={"storage": "100Gi", "iops": 9000}), id="claim"),
+        pytest.param(rds(deletionProtection=True), id="protected"),
+        pytest.param(resource_class(engine="mysql", deletionProtection=True), id="protected class"),
+        pytest.param(resource_class("FilesystemVolume"), id="class of something else"),
+    ],
+)
+def test_what_is_allowed_is_let_in(held: Callable[[Json], str], manifest: Json):
+    assert held(manifest) == ""
+
+
+def test_other_namespaces_are_left_alone(policies: KubeApi, namespace: str):
+    policies.apply([claim(region="mars", capacity={"storage": "1Ti"}), rds()], namespace=namespace)
+
+
+def test_what_exists_already_can_be_bound_and_deleted_but_not_made_worse(policies: KubeApi, namespace: str):
+    policies.apply([claim(region="mars", capacity={"storage": "1Ti"}), rds()], namespace=namespace)
+    hold(policies, namespace)
+    refs = [{"kind": "MySQLInstance", "namespace": namespace, "name": "example"}]
+    policies.merge_patch(RDS_INSTANCE, namespace, "example", {"spec": {"claimRefs": refs}})
+    policies.merge_patch(MYSQL_INSTANCE, namespace, "example", {"metadata": {"labels": {"a": "b"}}})
+    larger = {"spec": {"requirements": {"capacity": {"storage": "2Ti"}}}}
+    assert "2Ti" in refusal(lambda: policies.merge_patch(MYSQL_INSTANCE, namespace, "example", larger))
+    policies.delete(RDS_INSTANCE, namespace, "example")
+    policies.delete(MYSQL_INSTANCE, namespace, "example")
+
+
+def test_a_claim_outside_its_namespace_s_limit_range_is_refused_at_once(policies: KubeApi, namespace: str):
+    limits = {
+        "scope": {"kinds": ["MySqlInstance.v1beta1.storage.conductor.io"]},
+        "min": {"capacity": {"storage": "1Gi"}},
+        "max": {"capacity": {"storage": "10Gi"}},
+    }
+    policies.apply(body(CLAIM_LIMIT_RANGE, "team", spec=limits), namespace=namespace)
+
+    def asked(storage: str, kind: str = "MySQLInstance") -> str:
+        wanted = {**claim(capacity={"storage": storage}), "kind": kind}
+        return refusal(lambda: policies.apply(wanted, namespace=namespace, dry_run=True))
+
+    told = "storage 11Gi is more than the maximum 10Gi of team"
+    wait_until("the range is known", lambda: told in asked("11Gi"), timeout=60)
+    assert "storage 512Mi is less than the minimum 1Gi of team" in asked("512Mi")
+    assert asked("10240Mi") == ""
+    assert asked("11Gi", "PostgreSQLInstance") == ""
