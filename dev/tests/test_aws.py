@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conductor_dev.aws import AwsChoice, CallCount, ExternalAws, Moto, choose_aws, start_aws
+from conductor_dev.aws import REGION, AwsChoice, CallCount, ExternalAws, Moto, choose_aws, start_aws
 from conductor_dev.errors import DevError
+from conductor_dev.moto_faults import Fault
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -182,3 +185,29 @@ def test_the_callers_connection_is_passed_on_and_nothing_else(tmp_path: Path) ->
     aws = start_aws(tmp_path, environ=environ)
     assert isinstance(aws, ExternalAws)
     assert aws.service_environment == {"AWS_PROFILE": "work", "AWS_REGION": "eu-west-1"}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("service", ["rds", "s3"])
+def test_a_fault_is_answered_in_the_words_of_the_service_until_it_is_over(moto: Moto, service: str) -> None:
+    client = boto3.client(
+        service,
+        endpoint_url=moto.url,
+        region_name=REGION,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(retries={"total_max_attempts": 1, "mode": "standard"}),
+    )
+    ask = client.describe_db_instances if service == "rds" else client.list_buckets
+    found = {}
+    for fault in Fault:
+        moto.set_fault(fault)
+        with pytest.raises(ClientError) as error:
+            ask()
+        found[fault] = code_of(error)
+    moto.set_fault(None)
+    ask()
+    assert found == {
+        Fault.THROTTLED: "Throttling" if service == "rds" else "SlowDown",
+        Fault.OUTAGE: "ServiceUnavailable",
+    }

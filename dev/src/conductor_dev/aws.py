@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import requests
 
 from conductor_dev.errors import DevError
+from conductor_dev.moto_faults import Fault
 from conductor_dev.ports import free_port
 from conductor_dev.processes import Part, start_on_free_ports
 
@@ -152,6 +153,10 @@ class Moto(Aws):
         """The services' next so many calls are refused as too many; 0 ends it. Others' calls are not."""
         key = self.service_environment["AWS_ACCESS_KEY_ID"]
         _ask("POST", f"{self.url}/conductor/throttle?calls={calls}&key={key}")
+
+    def set_fault(self, fault: Fault | None) -> None:
+        """From now on every call is refused so; None: no more."""
+        _ask("POST", f"{self.url}/conductor/fault" + (f"?kind={fault}" if fault else ""))
 
     def calls(self, action: str, *, service: str = "rds") -> CallCount:
         """How often an action, such as CreateDBInstance, was called since the start."""

@@ -5,6 +5,7 @@
 - ``GET /conductor/ready``: the instance's name, from ``--name``
 - ``POST /conductor/rds-delay?seconds=N``: how long creating, modifying and deleting take from now on
 - ``POST /conductor/throttle?calls=N&key=K``: the next N calls with that access key are refused as too many
+- ``POST /conductor/fault?kind=throttled|outage``: every call is refused so from now on; without a kind, none is
 - ``GET /conductor/calls``: ``{"rds": {"CreateDBInstance": {"succeeded": 1, "refused": 0}}}``
 - ``POST /moto-api/reset``: moto's own: forgets everything but the calls
 
@@ -26,14 +27,10 @@ from urllib.parse import parse_qs
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from conductor_dev.moto_faults import Fault, answer_to
 from conductor_dev.rds_lifecycle import RdsLifecycle
 
 FIRST_REFUSAL = 400
-_THROTTLED = (
-    b"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error>"
-    b"<RequestId>conductor-throttle</RequestId></ErrorResponse>"
-)
-"""As the query protocol of RDS and IAM has it: "Common Errors" in their API references."""
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -46,6 +43,7 @@ class StandIn:
         self._moto: Wsgi = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._to_throttle: Counter[str] = Counter()
+        self._fault: Fault | None = None
         self._calls: Counter[tuple[str, str, str]] = Counter()
 
     def __call__(self, request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -55,11 +53,10 @@ class StandIn:
             self._lifecycle.settle()
             key, service, action = _action_of(request)
             outcome = "refused"
+            fault = self._fault
             if action and self._to_throttle[key]:
                 self._to_throttle[key] -= 1
-                self._calls[service, action, outcome] += 1
-                start("400 Bad Request", [("Content-Type", "text/xml")])
-                return [_THROTTLED]
+                fault = Fault.THROTTLED
 
             def note_status(status: str, *more: Any) -> Any:
                 nonlocal outcome
@@ -67,6 +64,10 @@ class StandIn:
                 return start(status, *more)
 
             try:
+                if fault is not None:
+                    answer = answer_to(service, fault)
+                    note_status(answer.status, [("Content-Type", "text/xml")])
+                    return [answer.body]
                 return list(self._moto(request, note_status))
             finally:
                 if action:
@@ -85,6 +86,10 @@ class StandIn:
             case "POST", "/conductor/rds-delay":
                 self._lifecycle.delay = float(parse_qs(request["QUERY_STRING"])["seconds"][0])
                 answer = {"seconds": self._lifecycle.delay}
+            case "POST", "/conductor/fault":
+                kind = parse_qs(request["QUERY_STRING"]).get("kind")
+                self._fault = Fault(kind[0]) if kind else None
+                answer = {"kind": self._fault}
             case _:
                 start("404 Not Found", [])
                 return []

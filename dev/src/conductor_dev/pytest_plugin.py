@@ -126,6 +126,7 @@ def moto(moto_server: Moto) -> Iterator[Moto]:
     moto_server.reset()
     moto_server.set_rds_delay(0)
     yield moto_server
+    moto_server.set_fault(None)
     moto_server.set_rds_delay(0)
 
 

@@ -453,13 +453,15 @@ class ManagedReconciler(Generic[ConcreteT]):
         )
 
     def _default_name(self, driver: Driver[Any, Any], concrete: ConcreteT) -> str:
-        owner = self._owner(concrete)
-        if isinstance(driver, NamesItself):
-            return driver.external_name(owner, concrete.spec)
-        return names.external_name(owner)
+        return default_name(driver, self._owner(concrete), concrete.spec)
 
     def _owner(self, concrete: ConcreteT) -> Owner:
         return Owner(self._cluster_id, concrete.uid, concrete.metadata.namespace, concrete.metadata.name)
+
+
+def default_name(driver: Driver[Any, Any], owner: Owner, spec: ConcreteSpec) -> str:
+    """The external name where neither the status nor an annotation says one: a fixed function of owner and spec."""
+    return driver.external_name(owner, spec) if isinstance(driver, NamesItself) else names.external_name(owner)
 
 
 def _reference(stored: StoredCredentials) -> Credentials:

@@ -1,0 +1,72 @@
+"""The suite in the hands of an author: a few lines, options, a table, a file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+A_SUITE = """
+    import pytest
+    from conductor_provisioner.conformance import Conformance, NotSimulated, Subject
+    from conductor_provisioner.conformance.reference import ShelfDriver, reference
+
+    class SeesNoDrift(ShelfDriver):
+        def _seen(self, resource, box, *, applied=False):
+            from dataclasses import replace
+            return replace(super()._seen(resource, box, applied=applied), drift=())
+
+    class TestRight(Conformance):
+        @pytest.fixture
+        def subject(self) -> Subject:
+            subject = reference()
+            async def fault(fault):
+                if fault is not None:
+                    raise NotSimulated("nothing ever goes wrong here")
+            subject.stand_in.fault = fault
+            return subject
+
+    class TestWrong(Conformance):
+        @pytest.fixture
+        async def subject(self) -> Subject:
+            return reference(SeesNoDrift, name="blind")
+"""
+
+
+def test_the_report_is_a_table_of_what_holds_what_fails_and_what_was_not_simulated(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(A_SUITE)
+    result = pytester.runpytest_inprocess(
+        "--asyncio-mode=auto",
+        "-k",
+        "drift or throttling or random",
+        "--conformance-kills=7",
+        "--conformance-seed=3",
+        "--conformance-report=report.json",
+    )
+
+    result.assert_outcomes(passed=4, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*conformance, seed 3*",
+            "behaviour * blind * reference",
+            "drift * FAILS: colour was altered* holds",
+            "throttling * holds * not simulated: nothing ever goes wrong here",
+            "random kills * holds: 7 kills * holds: 7 kills in * lives: 0 leaked, 0 doubled",
+            "written to report.json",
+        ]
+    )
+    written = json.loads((pytester.path / "report.json").read_text())
+    assert "--conformance-seed=3" in written["how"]
+    assert {(each["driver"], each["check"]): each["verdict"] for each in written["results"]} == {
+        ("reference", "drift"): "holds",
+        ("reference", "throttling"): "not simulated",
+        ("reference", "random kills"): "holds",
+        ("blind", "drift"): "FAILS",
+        ("blind", "throttling"): "holds",
+        ("blind", "random kills"): "holds",
+    }
