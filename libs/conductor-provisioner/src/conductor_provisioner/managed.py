@@ -461,7 +461,9 @@ class ManagedReconciler(Generic[ConcreteT]):
 
 def default_name(driver: Driver[Any, Any], owner: Owner, spec: ConcreteSpec) -> str:
     """The external name where neither the status nor an annotation says one: a fixed function of owner and spec."""
-    return driver.external_name(owner, spec) if isinstance(driver, NamesItself) else names.external_name(owner)
+    return (
+        driver.external_name(owner, spec) if isinstance(driver, NamesItself) else names.external_name(owner)
+    )
 
 
 def _reference(stored: StoredCredentials) -> Credentials:
