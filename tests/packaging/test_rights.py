@@ -26,7 +26,8 @@ REVIEW = ResourceType(
 MYSQL, POSTGRESQL = "storage.conductor.io/mysqlinstances", "storage.conductor.io/postgresqlinstances"
 RDS, CLASSES = "database.aws.conductor.io/rdsinstances", "core.conductor.io/resourceclasses"
 CLOUDSQL = "database.gcp.conductor.io/cloudsqlinstances"
-CONCRETES = (RDS, CLOUDSQL)
+SQL_DATABASE = "database.sql.conductor.io/sqldatabases"
+CONCRETES = (RDS, CLOUDSQL, SQL_DATABASE)
 QUOTAS, LIMIT_RANGES = "core.conductor.io/claimquotas", "core.conductor.io/claimlimitranges"
 SECRETS, CONFIG_MAPS, SERVICES = "/secrets", "/configmaps", "/services"
 ENDPOINT_SLICES = "discovery.k8s.io/endpointslices"
@@ -34,7 +35,7 @@ EVENTS, LEASES, NAMESPACES = "events.k8s.io/events", "coordination.k8s.io/leases
 
 UNIVERSE = (
     *(MYSQL, f"{MYSQL}/status", POSTGRESQL, f"{POSTGRESQL}/status", RDS, f"{RDS}/status"),
-    *(CLOUDSQL, f"{CLOUDSQL}/status"),
+    *(CLOUDSQL, f"{CLOUDSQL}/status", SQL_DATABASE, f"{SQL_DATABASE}/status"),
     *(CLASSES, f"{CLASSES}/status", QUOTAS, f"{QUOTAS}/status", LIMIT_RANGES),
     *(SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES, EVENTS, LEASES, NAMESPACES, "/pods", "/events"),
     "/serviceaccounts/token",

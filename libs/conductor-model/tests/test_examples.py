@@ -25,6 +25,9 @@ NAMES = [
     "mysql-claim-dynamic.yaml",
     "rds-instance.yaml",
     "cloudsql-instance.yaml",
+    "sql-database.yaml",
+    "resource-class-sql-shared.yaml",
+    "postgresql-claim.yaml",
     "resource-class-rds-performance.yaml",
 ]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 
-from conductor_model import cloudsql, databases, limitrange, quota, rds, resourceclass
+from conductor_model import cloudsql, databases, limitrange, quota, rds, resourceclass, sqldatabase
 from conductor_model.claims import Claim
 from conductor_model.cloudsql import CLOUDSQL_INSTANCE
 from conductor_model.concrete import Concrete
@@ -25,6 +25,7 @@ from conductor_model.quota import CLAIM_QUOTA
 from conductor_model.rds import RDS_INSTANCE
 from conductor_model.refs import GroupKind, ResourceType
 from conductor_model.resourceclass import RESOURCE_CLASS
+from conductor_model.sqldatabase import SQL_DATABASE
 
 __all__ = [
     "BY_GROUP_KIND",
@@ -40,6 +41,7 @@ __all__ = [
     "POSTGRESQL_INSTANCE",
     "RDS_INSTANCE",
     "RESOURCE_CLASS",
+    "SQL_DATABASE",
     "WATCHED_KINDS",
     "KindsConflict",
     "installed",
@@ -77,6 +79,7 @@ def registered(kinds: Iterable[Kind]) -> dict[GroupKind, Kind]:
 OWN_KINDS: tuple[Kind, ...] = (
     *databases.KINDS,
     rds.KIND,
+    sqldatabase.KIND,
     cloudsql.KIND,
     resourceclass.KIND,
     quota.KIND,
