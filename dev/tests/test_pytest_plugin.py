@@ -110,6 +110,7 @@ def environment_of_a_new_machine(project: Path, fake_go: FakeGo) -> dict[str, st
     return {"PATH": fake_go.path, "CONDUCTOR_CACHE": str(project / "cache"), "KUBEBUILDER_ASSETS": "", **off}
 
 
+@pytest.mark.integration
 def test_a_long_build_is_shown_and_does_not_count_against_a_tests_time(
     project: Path, fake_go: FakeGo
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_long_build_is_shown_and_does_not_count_against_a_tests_time(
     assert "Timeout" not in done.stdout
 
 
+@pytest.mark.integration
 def test_nothing_is_built_for_tests_that_need_nothing(project: Path, fake_go: FakeGo) -> None:
     (project / "test_it.py").write_text(f"{NEEDS_NOTHING}\n")
     done = pytest_in(project, **environment_of_a_new_machine(project, fake_go))

@@ -123,7 +123,12 @@ def _condition(found: Json, kind: str) -> str:
 
 def _told(claim: Json) -> str:
     conditions = claim.get("status", {}).get("conditions", [])
-    return "; ".join(f"{each['type']}={each['status']} {each['reason']}" for each in conditions) or "nothing"
+    return (
+        "; ".join(
+            f"{each['type']}={each['status']} {each['reason']}: {each['message']}" for each in conditions
+        )
+        or "nothing"
+    )
 
 
 def _db_instances(world: World) -> dict[str, dict[str, str]]:

@@ -83,6 +83,8 @@ class World:
             proxy.heal()
         self.env.moto.set_rds_delay(0)
         self.env.moto.throttle(0)
+        for part in self._control_plane.parts:
+            part.start()
         for process in self.env.services:
             process.part.signal(signal.SIGCONT)
             if not process.alive:
