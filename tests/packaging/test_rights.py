@@ -46,7 +46,8 @@ VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletec
 
 EVERYWHERE: dict[str, dict[str, set[str]]] = {
     "watcher": {
-        kind: {"list", "watch"} for kind in (MYSQL, POSTGRESQL, *CONCRETES, CLASSES, QUOTAS, LIMIT_RANGES)
+        kind: {"list", "watch"}
+        for kind in (MYSQL, POSTGRESQL, *CONCRETES, CLASSES, QUOTAS, LIMIT_RANGES, NAMESPACES)
     },
     "scheduler": {
         **{claim: {"get", "list"} for claim in (MYSQL, POSTGRESQL)},
@@ -54,6 +55,7 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         **{concrete: {"get", "list", "create", "patch", "delete"} for concrete in CONCRETES},
         **{kind: {"get", "list"} for kind in (CLASSES, QUOTAS, LIMIT_RANGES)},
         **{f"{kind}/status": {"patch"} for kind in (CLASSES, QUOTAS)},
+        NAMESPACES: {"get"},
     },
     "aws-provisioner": {RDS: {"get", "patch"}, f"{RDS}/status": {"patch"}, EVENTS: {"create", "patch"}},
     "secrets-writer": {

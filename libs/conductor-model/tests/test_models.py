@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from conductor_model.claims import Requirements
 from conductor_model.concrete import Capabilities, ClaimRef
-from conductor_model.kinds import BY_GROUP_KIND, KINDS, RDS_INSTANCE
+from conductor_model.kinds import BY_GROUP_KIND, KINDS, RDS_INSTANCE, WATCHED_KINDS
 from conductor_model.rds import RDSInstanceSpec
 
 
@@ -65,4 +65,4 @@ def test_claim_ref_is_bound_only_with_a_uid_and_until_it_is_released() -> None:
 
 def test_kinds_are_found_by_their_group_and_kind() -> None:
     assert BY_GROUP_KIND[RDS_INSTANCE.group_kind].type == RDS_INSTANCE
-    assert len(BY_GROUP_KIND) == len(KINDS)
+    assert len(BY_GROUP_KIND) == len(WATCHED_KINDS) == len(KINDS) + 1

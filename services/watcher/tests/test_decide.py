@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from conductor_bus import Published
 from conductor_model.annotations import TRACEPARENT
 from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS
-from conductor_model.refs import ObjectKey, ResourceType
+from conductor_model.refs import GroupKind, ObjectKey, ResourceType
 from conductor_telemetry import claim_root_context, claim_trace_id, traceparent_of
 from conductor_watcher.decide import (
     Absent,
@@ -25,6 +25,7 @@ from conductor_watcher.decide import (
     foreign,
     is_news,
     overtaken,
+    public_form,
     trace_of,
 )
 
@@ -214,3 +215,43 @@ def test_a_deletion_is_an_episode_that_links_to_the_claims_trace() -> None:
 )
 def test_what_belongs_to_no_claim_or_cannot_be_read_has_a_trace_of_its_own(stranger: Present) -> None:
     assert trace_of(stranger, NOW) == Episode(None)
+
+
+def test_of_a_namespace_no_more_than_its_labels_goes_on_the_bus():
+    key = ObjectKey(GroupKind("", "Namespace"), "", "team-a")
+    raw = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": "team-a",
+                "uid": "1",
+                "resourceVersion": "7",
+                "labels": {"tier": "production"},
+                "annotations": {"billing.example.com/contract": "4711"},
+            },
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        }
+    ).encode()
+    assert json.loads(public_form(key, raw)) == {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": "team-a",
+            "uid": "1",
+            "resourceVersion": "7",
+            "labels": {"tier": "production"},
+        },
+    }
+
+
+def test_an_object_of_ours_goes_on_the_bus_as_it_is():
+    key = ObjectKey(GroupKind("storage.conductor.io", "MySQLInstance"), "team-a", "db")
+    assert public_form(key, b'{"spec": {}}') == b'{"spec": {}}'
+
+
+def test_a_namespace_that_is_gone_is_buried_by_a_list_of_just_that_name():
+    kind = GroupKind("", "Namespace")
+    held = {ObjectKey(kind, "", name): Published(name, "1", 1, deleted=False) for name in ("mine", "other")}
+    assert buried(kind, "mine", (), held) == [Absent(ObjectKey(kind, "", "mine"), "mine")]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from conductor_model.namespaces import NAMESPACE
 from conductor_model.refs import GroupVersionKind, ResourceType
 
 
-def _type(group: str, version: str, kind: str, plural: str, *, namespaced: bool = True) -> ResourceType:
-    return ResourceType(GroupVersionKind(group, version, kind), plural, namespaced)
+def _type(group: str, version: str, kind: str, plural: str) -> ResourceType:
+    return ResourceType(GroupVersionKind(group, version, kind), plural)
 
 
-NAMESPACES = _type("", "v1", "Namespace", "namespaces", namespaced=False)
+NAMESPACES = NAMESPACE
 SECRETS = _type("", "v1", "Secret", "secrets")
 CONFIG_MAPS = _type("", "v1", "ConfigMap", "configmaps")
 SERVICES = _type("", "v1", "Service", "services")

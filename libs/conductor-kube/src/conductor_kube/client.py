@@ -73,11 +73,14 @@ class KubeClient:
         label_selector: str | None = None,
         limit: int | None = 500,
     ) -> AsyncGenerator[Page, None]:
-        """All objects as of one moment, in pages. Raises Gone when the pages took longer than the history is kept."""
+        """All objects as of one moment, in pages. Raises Gone when the pages took longer than the history is kept.
+
+        Of a kind that is in no namespace, ``namespace`` means the object of that name: Namespace itself.
+        """
         token: str | None = None
         while True:
             options = {"labelSelector": label_selector, "limit": limit and str(limit), "continue": token}
-            query = {key: value for key, value in options.items() if value}
+            query = {key: value for key, value in options.items() if value} | _named(type, namespace)
             request = Request("GET", type, namespace, query=query, limits=within(_LIST_SECONDS))
             page = parse_page(type, await self._call(request), what=str(request))
             yield page
@@ -106,6 +109,7 @@ class KubeClient:
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
+            **_named(type, namespace),
         }
         if label_selector:
             query["labelSelector"] = label_selector
@@ -251,6 +255,11 @@ class KubeClient:
             if self._credentials_generation == used:
                 await self._credentials.read_into(self._api.configuration)
                 self._credentials_generation += 1
+
+
+def _named(type: ResourceType, namespace: str | None) -> dict[str, str]:
+    """The part of a query that leaves only the object of that name, of a kind that is in no namespace."""
+    return {} if type.namespaced or namespace is None else {"fieldSelector": f"metadata.name={namespace}"}
 
 
 async def _error(answer: aiohttp.ClientResponse, request: Request) -> KubeError:

@@ -28,6 +28,7 @@ from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
 from conductor_model.capacity import Capacity
 from conductor_model.conditions import Conditions
 from conductor_model.meta import KubeObject, Model
+from conductor_model.namespaces import AllowedNamespaces
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_model.version import EngineVersion
 
@@ -113,6 +114,9 @@ class ConcreteSpec(Model):
         max_length=200,
         json_schema_extra=list_map("kind", "namespace", "name"),
         description="The claims bound to it. Written by the scheduler.",
+    )
+    allowed_namespaces: AllowedNamespaces | None = Field(
+        None, description="The namespaces whose claims may be bound to it. Absent: all."
     )
     max_claims: int = Field(1, ge=1, le=100, description="How many claims may share it.")
     credentials_secret_ref: SecretReference | None = Field(

@@ -20,6 +20,8 @@ class Role(StrEnum):
     CLASS = "class"
     QUOTA = "quota"
     LIMIT_RANGE = "limit range"
+    NAMESPACE = "namespace"
+    """Kubernetes' own: watched for its labels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 
-from conductor_model import cloudsql, databases, limitrange, quota, rds, resourceclass, sqldatabase
+from conductor_model import (
+    cloudsql,
+    databases,
+    limitrange,
+    namespaces,
+    quota,
+    rds,
+    resourceclass,
+    sqldatabase,
+)
 from conductor_model.claims import Claim
 from conductor_model.cloudsql import CLOUDSQL_INSTANCE
 from conductor_model.concrete import Concrete
@@ -87,7 +96,9 @@ OWN_KINDS: tuple[Kind, ...] = (
 )
 """Conductor's own, whose CRDs are in its chart."""
 
-BY_GROUP_KIND: dict[GroupKind, Kind] = registered((*OWN_KINDS, *installed(entry_points(group=ENTRY_POINTS))))
+BY_GROUP_KIND: dict[GroupKind, Kind] = registered(
+    (*OWN_KINDS, namespaces.KIND, *installed(entry_points(group=ENTRY_POINTS)))
+)
 KINDS: tuple[Kind, ...] = tuple(BY_GROUP_KIND.values())
 WATCHED_KINDS: tuple[ResourceType, ...] = tuple(kind.type for kind in KINDS)
 

@@ -14,6 +14,7 @@ from conductor_model.capacity import Capacity
 from conductor_model.concrete import Capabilities, RebindPolicy
 from conductor_model.kind import AGE, Column, Kind, Role, v1alpha1
 from conductor_model.meta import KubeObject, Model
+from conductor_model.namespaces import AllowedNamespaces
 from conductor_model.refs import GroupKind, GroupVersionKind
 
 RESOURCE_CLASS = v1alpha1("core.conductor.io", "ResourceClass", "resourceclasses")
@@ -88,6 +89,11 @@ class ResourceClass(KubeObject):
         None,
         description="The most that may be provisioned from this class. Resources count until they are gone, also "
         "when they are released or being deleted. Lowering a limit takes nothing away.",
+    )
+    allowed_namespaces: AllowedNamespaces | None = Field(
+        None,
+        description="The namespaces whose claims it serves; inherited by the resources made from it. "
+        "Absent: as the template says, else all.",
     )
     template: Template = Field(description="The concrete resource to make.")
     status: ClassStatus = Field(default_factory=ClassStatus)

@@ -15,7 +15,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from conductor_bus import CaughtUp, ObjectMessage, Restarted
-from conductor_kube import Conflict, KubeClient, KubeError, NotServed, Throttled
+from conductor_kube import Conflict, Forbidden, KubeClient, KubeError, NotServed, Throttled
 from conductor_model.claims import Claim
 from conductor_model.kinds import (
     BY_GROUP_KIND,
@@ -26,6 +26,7 @@ from conductor_model.kinds import (
     RESOURCE_CLASS,
     WATCHED_KINDS,
 )
+from conductor_model.namespaces import NAMESPACE
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_scheduler.commit import Committer, NotLeading
 from conductor_scheduler.config import SchedulerConfig
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 KINDS: tuple[GroupKind, ...] = tuple(kind.group_kind for kind in WATCHED_KINDS)
 _LIMITS = (CLAIM_QUOTA.group_kind, CLAIM_LIMIT_RANGE.group_kind)
+_BELIEVED = frozenset({RESOURCE_CLASS.group_kind, NAMESPACE.group_kind})
 _WRITES_IN_FLIGHT = 32
 _LIST_AGAIN = 1.0
 _COMPARE_EVERY = 600.0
@@ -150,7 +152,7 @@ class Scheduler:
                 log.warning("not compared with the API server this time: %s", error)
 
     async def _compare_with_api(self, told: set[ObjectKey] | None) -> None:
-        """Take in what the API server has, and look up what it has not; classes that the bus told of are believed.
+        """Take in what the API server has, and look up what it has not; of classes and namespaces the bus is believed.
 
         Quotas and limit ranges are not: one that the bus has not told of yet would limit nothing.
 
@@ -169,12 +171,12 @@ class Scheduler:
                 log.info("%s is not served", group_kind)
         for key in self.view.held():
             if key in listed or (
-                key.group_kind == RESOURCE_CLASS.group_kind and (told is None or key in told)
+                key.group_kind in _BELIEVED and (told is None or key in told)
             ):
                 continue
             try:
                 await self._commit.refresh(key)
-            except NotServed as error:
+            except (NotServed, Forbidden) as error:
                 log.info("nothing is concluded about %s: %s", key, error)
 
     def _changed(self, change: Change) -> None:

@@ -89,6 +89,10 @@ def draft(claim: Claim, source: ResourceClass) -> Draft:
     spec.setdefault(
         "capabilities", source.capabilities.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     )
+    if source.allowed_namespaces is not None:
+        spec["allowedNamespaces"] = source.allowed_namespaces.model_dump(
+            mode="json", by_alias=True, exclude_unset=True
+        )
     spec["rebindPolicy"] = source.rebind_policy.value
     spec["resourceClass"] = source.metadata.name
     spec["claimRefs"] = [claim_ref(claim)]

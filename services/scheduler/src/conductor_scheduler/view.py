@@ -21,6 +21,7 @@ from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, RESOURCE_CLASS
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
+from conductor_model.namespaces import NAMESPACE, Namespace
 from conductor_model.quota import ClaimQuota
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
@@ -67,6 +68,7 @@ class View:
     classes: dict[ObjectKey, ResourceClass] = field(default_factory=dict)
     quotas: dict[ObjectKey, ClaimQuota] = field(default_factory=dict)
     limit_ranges: dict[ObjectKey, ClaimLimitRange] = field(default_factory=dict)
+    namespaces: dict[ObjectKey, Namespace] = field(default_factory=dict)
     unreadable: dict[ObjectKey, Unreadable] = field(default_factory=dict)
     reserved: dict[str, Concrete] = field(default_factory=dict)
     """Claim's uid -> the resource that is being made for it: it counts before the API server has confirmed it."""
@@ -103,13 +105,20 @@ class View:
             or self.classes.get(key)
             or self.quotas.get(key)
             or self.limit_ranges.get(key)
+            or self.namespaces.get(key)
             or (unreadable.object if unreadable else None)
         )
 
     def held(self) -> list[ObjectKey]:
         """Everything that is held."""
-        held = (self.claims, self.concretes, self.classes, self.quotas, self.limit_ranges, self.unreadable)
+        limits = (self.quotas, self.limit_ranges)
+        held = (self.claims, self.concretes, self.classes, *limits, self.namespaces, self.unreadable)
         return [key for each in held for key in each]
+
+    def labels_of(self, namespace: str) -> Mapping[str, str] | None:
+        """The labels of a namespace; None when nothing is known of it."""
+        found = self.namespaces.get(ObjectKey(NAMESPACE.group_kind, "", namespace))
+        return None if found is None else found.metadata.labels
 
     def put(self, key: ObjectKey, found: KubeObject | Unreadable) -> None:
         before = self.get(key)
@@ -199,6 +208,8 @@ class View:
             case ClaimLimitRange():
                 self.limit_ranges[key] = found
                 self._ranges_in.setdefault(key.namespace, {})[key] = found
+            case Namespace():
+                self.namespaces[key] = found
             case Unreadable():
                 self.unreadable[key] = found
             case _:
@@ -207,6 +218,7 @@ class View:
     def _drop(self, key: ObjectKey) -> None:
         self.unreadable.pop(key, None)
         self.classes.pop(key, None)
+        self.namespaces.pop(key, None)
         if self.quotas.pop(key, None) is not None:
             _without(self._quotas_in, key.namespace, key)
         if self.limit_ranges.pop(key, None) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from conductor_model.conditions import Condition, condition
 from conductor_model.kind import Role
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import Model, ObjectMeta
+from conductor_model.namespaces import NAMESPACE
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_telemetry import claim_root_context, claim_trace_id, traceparent_of
 
@@ -38,6 +40,18 @@ class Absent:
 
 
 News = Present | Absent
+
+
+def public_form(key: ObjectKey, raw: bytes) -> bytes:
+    """What of an object goes on the bus: all of Conductor's own kinds, and of a namespace no more than its labels."""
+    if key.group_kind != NAMESPACE.group_kind:
+        return raw
+    found = json.loads(raw)
+    metadata = {name: found["metadata"][name] for name in _SHOWN_OF_NAMESPACES if name in found["metadata"]}
+    return json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}).encode()
+
+
+_SHOWN_OF_NAMESPACES = ("name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "labels")
 
 
 def is_news(news: News, published: Published | None) -> bool:
@@ -65,7 +79,7 @@ def buried(
         Absent(key, held.uid)
         for key, held in sorted(stream.items())
         if key.group_kind == kind
-        and namespace in {None, key.namespace}
+        and namespace in {None, key.namespace or key.name}
         and not held.deleted
         and key not in listed
     ]
