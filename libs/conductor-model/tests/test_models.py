@@ -65,4 +65,4 @@ def test_claim_ref_is_bound_only_with_a_uid_and_until_it_is_released() -> None:
 
 def test_kinds_are_found_by_their_group_and_kind() -> None:
     assert BY_GROUP_KIND[RDS_INSTANCE.group_kind].type == RDS_INSTANCE
-    assert len(BY_GROUP_KIND) == len(WATCHED_KINDS) == len(KINDS) + 1
+    assert len(BY_GROUP_KIND) == len(WATCHED_KINDS) == len(KINDS)

@@ -170,9 +170,7 @@ class Scheduler:
             except NotServed:
                 log.info("%s is not served", group_kind)
         for key in self.view.held():
-            if key in listed or (
-                key.group_kind in _BELIEVED and (told is None or key in told)
-            ):
+            if key in listed or (key.group_kind in _BELIEVED and (told is None or key in told)):
                 continue
             try:
                 await self._commit.refresh(key)
