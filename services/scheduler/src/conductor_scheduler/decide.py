@@ -6,6 +6,7 @@ view gives the same decision, in whatever order its objects became known.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +17,7 @@ from conductor_model.claims import BoundResource, Claim
 from conductor_model.concrete import ClaimRef, Concrete, ConcreteCondition
 from conductor_model.conditions import is_true
 from conductor_model.meta import KubeObject, ObjectMeta
+from conductor_model.namespaces import AllowedNamespaces, Namespace
 from conductor_model.quantity import Quantity
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
@@ -33,6 +35,9 @@ class Verdict:
     key: ObjectKey
     reason: str | None
     """Why not; None when it fits."""
+    named: bool = True
+    """Whether the claim's author may learn its name: not of what is not for the claim's namespace, unless the claim
+    names it itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +121,13 @@ def _schedule(wish: Wish, view: View) -> Decision:
             continue
         if wanted is None and claimant.group_kind not in concrete.implements:
             continue
-        if wanted is None and is_full(concrete):
-            # Most are. What they would offer is looked at only for a claim that names one.
-            verdicts.append(Verdict(key, unavailable(concrete, claimant, claim.uid)))
+        barred = _barred(concrete.spec.allowed_namespaces, key, claimant, view)
+        if barred is not None:
+            verdicts.append(Verdict(key, barred, named=wanted is not None))
             continue
-        try:
-            offer = _offer_of(key, concrete, view)
-        except ValueError as error:
-            verdicts.append(Verdict(key, f"cannot be judged: {error}"))
-            continue
-        reason = (
-            unsuited(wish, offer) or unavailable(concrete, claimant, claim.uid) or _unsettled(concrete, view)
-        )
+        reason, offer = _judged(wish, key, concrete, view)
         verdicts.append(Verdict(key, reason))
-        if reason is None:
+        if offer is not None:
             fitting.append((concrete, offer))
     verdicts.extend(_unreadable(view, wanted))
     if fitting:
@@ -144,7 +142,7 @@ def _schedule(wish: Wish, view: View) -> Decision:
     for key, source in _in_order(view.classes):
         if source.being_deleted:
             continue
-        verdict, made = _consider(wish, key, source)
+        verdict, made = _consider(wish, key, source, view)
         if verdict is not None:
             verdicts.append(verdict)
         if made is not None:
@@ -157,17 +155,41 @@ def _schedule(wish: Wish, view: View) -> Decision:
     return Wait("NothingFits", _summary(verdicts))
 
 
+def _judged(
+    wish: Wish, key: ObjectKey, concrete: Concrete, view: View
+) -> tuple[str, None] | tuple[None, Offer]:
+    """Why an existing resource does not fit, or what it offers."""
+    claim = wish.claim
+    if not wish.explicit and is_full(concrete):
+        # Most are. What they would offer is looked at only for a claim that names one.
+        return unavailable(concrete, claim.key, claim.uid) or "is taken", None
+    try:
+        offer = _offer_of(key, concrete, view)
+    except ValueError as error:
+        return f"cannot be judged: {error}", None
+    reason = (
+        unsuited(wish, offer) or unavailable(concrete, claim.key, claim.uid) or _unsettled(concrete, view)
+    )
+    return (None, offer) if reason is None else (reason, None)
+
+
 def _consider(
-    wish: Wish, key: ObjectKey, source: ResourceClass
+    wish: Wish, key: ObjectKey, source: ResourceClass, view: View
 ) -> tuple[Verdict | None, tuple[ResourceClass, Draft, Offer] | None]:
     claim_kind = wish.claim.key.group_kind
     named = bool(source.supported_resources)
     if named and not source.supports(claim_kind):
         return None, None
+    barred = _barred(source.allowed_namespaces, key, wish.claim.key, view)
+    if barred is not None:
+        return Verdict(key, barred, named=False), None
     try:
         made = draft(wish.claim, source)
     except TemplateError as error:
         return Verdict(key, str(error)), None
+    barred = _barred(made.concrete.spec.allowed_namespaces, key, wish.claim.key, view)
+    if barred is not None:
+        return Verdict(key, barred, named=False), None
     if not named and claim_kind not in made.concrete.implements:
         return None, None
     offer = Offer(
@@ -182,6 +204,15 @@ def _consider(
     )
     reason = unsuited(wish, offer)
     return Verdict(key, reason), None if reason else (source, made, offer)
+
+
+def _barred(
+    allowed: AllowedNamespaces | None, candidate: ObjectKey, claimant: ObjectKey, view: View
+) -> str | None:
+    """Why claims of the claimant's namespace may not have it. Asked first: of what is barred nothing else is told."""
+    if allowed is None:
+        return None
+    return allowed.refusal(candidate.namespace, claimant.namespace, view.labels_of(claimant.namespace))
 
 
 def _in_order(candidates: Mapping[ObjectKey, Candidate]) -> list[tuple[ObjectKey, Candidate]]:
@@ -253,12 +284,27 @@ _SUMMARY_LENGTH = 1024
 def _summary(verdicts: Sequence[Verdict]) -> str:
     """ "0/3 fit: rds-small: capacity.storage 20Gi < 25Gi; …", bounded; the same verdicts give the same text."""
     text = f"0/{len(verdicts)} fit"
-    for index, verdict in enumerate(verdicts):
-        entry = f"{'; ' if index else ': '}{verdict.key.name}: {verdict.reason}"
+    entries = reasons(verdicts)
+    for index, each in enumerate(entries):
+        entry = f"{'; ' if index else ': '}{each}"
         if len(text) + len(entry) > _SUMMARY_LENGTH:
-            return f"{text}; and {len(verdicts) - index} more"
+            return f"{text}; and {len(entries) - index} more"
         text += entry
     return text
+
+
+def reasons(verdicts: Iterable[Verdict]) -> list[str]:
+    """What is to be told of those that do not fit; those that are not to be named are counted, by reason."""
+    told: list[str] = []
+    unnamed = Counter[str]()
+    for verdict in verdicts:
+        if verdict.reason is None:
+            continue
+        if verdict.named:
+            told.append(f"{verdict.key.name}: {verdict.reason}")
+        else:
+            unnamed[verdict.reason] += 1
+    return told + [f"{count} not named here: {reason}" for reason, count in sorted(unnamed.items())]
 
 
 def committed(claim: Claim, concrete: Concrete) -> Concrete:
@@ -277,6 +323,10 @@ def helped(change: Change, waiting: Iterable[Claim], view: View) -> list[Claim]:
     A resource that has no room, neither before nor after, helps nobody: with it, each binding would make every waiting
     claim look again. Only the claim that names it is told why it has none.
     """
+    if isinstance(change.before or change.after, Namespace):
+        relabelled = _labels(change.before) != _labels(change.after)
+        inside = (claim for claim in waiting if claim.metadata.namespace == change.key.name)
+        return sorted(inside, key=_waiting_since) if relabelled else []
     anybody = _may_help(change, view)
     candidate = not isinstance(change.before or change.after, Claim | ResourceClass)
 
@@ -285,6 +335,10 @@ def helped(change: Change, waiting: Iterable[Claim], view: View) -> list[Claim]:
         return anybody if wanted is None or not candidate else wanted == change.key.name
 
     return sorted((claim for claim in waiting if may_be(claim)), key=_waiting_since)
+
+
+def _labels(namespace: KubeObject | None) -> dict[str, str] | None:
+    return None if namespace is None else namespace.metadata.labels
 
 
 def _waiting_since(claim: Claim) -> tuple[str, str, str]:

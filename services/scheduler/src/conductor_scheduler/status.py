@@ -8,7 +8,7 @@ from typing import Any
 from conductor_model.claims import BoundResource, Claim, ClaimCondition, ClaimPhase, ClaimStatus
 from conductor_model.concrete import Concrete
 from conductor_model.conditions import Condition, condition, with_condition
-from conductor_scheduler.decide import Bind, Provision, Verdict
+from conductor_scheduler.decide import Bind, Provision, Verdict, reasons
 
 OWNED_CONDITIONS = frozenset({ClaimCondition.SCHEDULED.value, ClaimCondition.BOUND.value})
 
@@ -93,11 +93,10 @@ def chosen(decision: Bind | Provision) -> tuple[str, str]:
 
 def _against(verdicts: tuple[Verdict, ...]) -> str:
     """The reasons against the first few others."""
-    refused = [verdict for verdict in verdicts if verdict.reason is not None]
+    refused = reasons(verdicts)
     if not refused:
         return ""
-    shown = "; ".join(f"{verdict.key.name}: {verdict.reason}" for verdict in refused[:3])
-    return f" ({shown}{f'; and {len(refused) - 3} more' if len(refused) > 3 else ''})"
+    return f" ({'; '.join(refused[:3])}{f'; and {len(refused) - 3} more' if len(refused) > 3 else ''})"
 
 
 def as_applied(status: ClaimStatus) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -80,6 +80,7 @@ class World:
     rds_type = RDS_INSTANCE
     claim_type = MYSQL_INSTANCE
     class_type = RESOURCE_CLASS
+    watched = WATCHED_KINDS
 
     def __init__(self, api: KubeApi, kubeconfig: str, bus: Bus, namespace: str) -> None:
         self.api = api
@@ -114,12 +115,12 @@ class World:
         self.api.merge_patch(LEASES, self.namespace, "conductor-scheduler", taken)
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[Watcher]:
+    async def watching(self, kinds: Sequence[ResourceType] = WATCHED_KINDS) -> AsyncIterator[Watcher]:
         watcher = Watcher(
             await self.client(),
             self.bus,
             WatcherMetrics(CollectorRegistry()),
-            WATCHED_KINDS,
+            kinds,
             namespaces=[self.namespace],
             now=lambda: datetime.now(UTC),
         )
