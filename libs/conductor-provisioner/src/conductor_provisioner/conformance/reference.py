@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus, Endpoint
-from conductor_model.kinds import Kind, Role
+from conductor_model.kind import Kind, Role
 from conductor_model.refs import GroupVersionKind, ResourceType
 from conductor_provisioner.conformance.subject import Fault, StandIn, Subject
 from conductor_provisioner.driver import (

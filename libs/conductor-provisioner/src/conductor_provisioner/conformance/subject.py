@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from conductor_model.kinds import Kind
+from conductor_model.kind import Kind
 from conductor_provisioner.driver import DriverFactory, Owner, SecretData
 
 
