@@ -7,7 +7,7 @@ import ipaddress
 
 import pytest
 
-from conductor_bus import Done, RequeueAfter
+from conductor_bus import Done, RequeueAfter, Work
 from conductor_dev.api import CONFIG_MAP, SECRET, SERVICE
 from conductor_kube.builtin import ENDPOINT_SLICES, EVENTS
 from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE
@@ -312,6 +312,33 @@ async def test_a_new_claim_of_the_same_name_does_not_inherit_the_old_secret(worl
         await asyncio.to_thread(_wait_for_successor, world, type)
         await world.handle()
     assert world.ready()["status"] == "True"
+    assert world.secret()["password"] == new.password
+
+
+async def test_a_new_claim_of_the_same_name_need_not_wait_for_the_garbage_collector(world, make_database):
+    old, new = make_database(name="rds-old"), make_database(name="rds-new")
+    world.bound_claim(old)
+    await world.handle()
+    world.api.delete(MYSQL_INSTANCE, world.namespace, "orders")
+    world.bound_claim(new)
+    await world.handle()
+    assert world.ready()["status"] == "True"
+    assert world.secret()["password"] == new.password
+
+
+async def test_a_late_message_of_the_earlier_claim_takes_nothing_from_its_successor(world, make_database):
+    old, new = make_database(name="rds-old"), make_database(name="rds-new")
+    world.bound_claim(old)
+    await world.handle()
+    key = ObjectKey(MYSQL_INSTANCE.group_kind, world.namespace, "orders")
+    late = await world.bus.latest(key)
+    world.api.delete(MYSQL_INSTANCE, world.namespace, "orders")
+    world.bound_claim(new)
+    await world.handle()
+    before = world.versions()
+    world.restart()
+    await world.handler(Work(key, late, late))
+    assert world.versions() == before
     assert world.secret()["password"] == new.password
 
 

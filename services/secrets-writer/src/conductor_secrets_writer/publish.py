@@ -16,6 +16,7 @@ from conductor_kube import AlreadyExists, Forbidden, Invalid, KubeClient, NotFou
 from conductor_kube.builtin import SECRETS
 from conductor_model.claims import Claim
 from conductor_model.connection import Connection
+from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import Model, ObjectMeta
 from conductor_secrets_writer.drift import drift_patch
 from conductor_secrets_writer.instruments import Instruments, Outcome
@@ -50,7 +51,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class BeingCollected:
-    """An object of an earlier claim, or one that is being deleted, still has the name."""
+    """An object that is being deleted, or that a claim made which this one may be the successor of, has the name."""
 
     name: ObjectName
 
@@ -140,7 +141,7 @@ class ConnectionPublisher:
                     owner = owner_of(existing.metadata)
                     return NameConflict(desired.name, f'{owner.kind} "{owner.name}"' if owner else None)
                 case Ownership.EARLIER_CLAIM:
-                    return BeingCollected(desired.name)
+                    return await self._succeed(claim, desired, existing)
             if existing.metadata.deletion_timestamp is not None:
                 return BeingCollected(desired.name)
             recorded = inventory_of(existing.metadata.annotations)
@@ -154,6 +155,31 @@ class ConnectionPublisher:
             raise Transient(
                 f"{desired.name} of {claim.key} was changed by somebody else meanwhile"
             ) from error
+
+    async def _succeed(
+        self, claim: Claim, desired: ConnectionObject, existing: _Existing
+    ) -> Placement:
+        """In the place of an earlier claim's object, which nobody needs: this claim has the name now.
+
+        The garbage collector would remove it too, but not always soon: it can miss that a claim has gone whose
+        successor came at once. Which of the two claims is the earlier one, only the API server can say.
+        """
+        if not await self._is_current(claim):
+            return BeingCollected(desired.name)
+        await self._delete(claim, desired.name, existing)
+        try:
+            return await self._create(claim, desired)
+        except AlreadyExists:
+            return BeingCollected(desired.name)  # something holds it
+
+    async def _is_current(self, claim: Claim) -> bool:
+        type, metadata = BY_GROUP_KIND[claim.key.group_kind].type, claim.metadata
+        try:
+            raw = await self._client.get(type, metadata.namespace, metadata.name)
+        except NotFound:
+            return False
+        current = _Identity.model_validate_json(raw).metadata
+        return current.uid == claim.uid and current.deletion_timestamp is None
 
     async def _create(self, claim: Claim, desired: ConnectionObject) -> Placed:
         await self._client.create(
