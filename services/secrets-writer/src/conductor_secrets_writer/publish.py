@@ -156,9 +156,7 @@ class ConnectionPublisher:
                 f"{desired.name} of {claim.key} was changed by somebody else meanwhile"
             ) from error
 
-    async def _succeed(
-        self, claim: Claim, desired: ConnectionObject, existing: _Existing
-    ) -> Placement:
+    async def _succeed(self, claim: Claim, desired: ConnectionObject, existing: _Existing) -> Placement:
         """In the place of an earlier claim's object, which nobody needs: this claim has the name now.
 
         The garbage collector would remove it too, but not always soon: it can miss that a claim has gone whose
