@@ -87,3 +87,17 @@ async def test_nothing_is_remembered_of_a_key_that_is_done():
     keys.done(await keys.take())
     assert keys.idle
     assert not keys._failures
+
+
+async def test_a_key_that_rests_is_looked_at_once_afterwards_however_often_it_is_marked():
+    keys = DirtyKeys()
+    keys.mark(A)
+    assert await keys.take() == A
+    keys.mark(A)
+    keys.rest(A, 0.2)
+    keys.mark(A)
+    assert nothing_to_take(keys)
+    assert not keys.idle
+    assert await asyncio.wait_for(keys.take(), 20) == A
+    keys.done(A)
+    assert keys.idle

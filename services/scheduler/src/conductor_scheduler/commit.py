@@ -16,11 +16,12 @@ from conductor_model.annotations import AVAILABLE_AGAIN, TRACEPARENT
 from conductor_model.claims import Claim, ClaimStatus
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.kinds import BY_GROUP_KIND
-from conductor_model.meta import KubeObject
+from conductor_model.meta import KubeObject, Model
 from conductor_model.refs import ObjectKey, ResourceType
 from conductor_scheduler.release import Rewrite, finalizers
 from conductor_scheduler.status import as_applied
 from conductor_scheduler.template import Draft, claim_ref
+from conductor_scheduler.usage import Accounted
 from conductor_scheduler.view import View
 
 FIELD_MANAGER = "conductor-scheduler"
@@ -95,8 +96,20 @@ class Committer:
 
         Raises Conflict when the claim has changed meanwhile, or is another one of that name.
         """
-        key, wanted = claim.key, as_applied(desired)
-        if says(claim.status.model_dump(mode="json", by_alias=True, exclude_none=True), wanted):
+        return await self._apply_status(claim, claim.status, as_applied(desired))
+
+    @staticmethod
+    def differs(found: Accounted, wanted: Mapping[str, Any]) -> bool:
+        """Whether the status of a quota or a class is to be written."""
+        return not says(_as_json(found.status), wanted)
+
+    async def write_usage(self, found: Accounted, wanted: Mapping[str, Any]) -> bool:
+        """Say on a quota or a class what is used. As ``write_status`` otherwise."""
+        return await self._apply_status(found, found.status, wanted)
+
+    async def _apply_status(self, found: KubeObject, observed: Model, wanted: Mapping[str, Any]) -> bool:
+        key = found.key
+        if says(_as_json(observed), wanted):
             return False
         self._check_lead()
         status = {name: value for name, value in wanted.items() if value is not None}
@@ -105,7 +118,7 @@ class Committer:
                 _type(key),
                 key.namespace,
                 key.name,
-                {"metadata": {"resourceVersion": claim.metadata.resource_version}, "status": status},
+                {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status},
                 field_manager=FIELD_MANAGER,
                 subresource="status",
             )
@@ -173,6 +186,10 @@ class Committer:
     def _check_lead(self) -> None:
         if not self._leading():
             raise NotLeading
+
+
+def _as_json(model: Model) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _type(key: ObjectKey) -> ResourceType:

@@ -1,7 +1,7 @@
 """Which objects are to be looked at, each once, one work per object at a time, and later when it failed.
 
 A key that failed rests until its pause is over, whatever marks it meanwhile: what cannot be written now must not be
-tried again with every message.
+tried again with every message. So does one that was told to rest: what changes all the time is not written all the time.
 """
 
 from __future__ import annotations
@@ -59,6 +59,13 @@ class DirtyKeys:
         if key in self._marked_while_busy:
             self._marked_while_busy.discard(key)
             self.mark(key)
+
+    def rest(self, key: ObjectKey, seconds: float) -> None:
+        """It is done, and is looked at again after this time, whatever marks it meanwhile."""
+        self._busy.discard(key)
+        self._marked_while_busy.discard(key)
+        self._failures.pop(key, None)
+        self._resting[key] = asyncio.get_running_loop().call_later(seconds, self._rested, key)
 
     def failed(self, key: ObjectKey, *, at_once: bool = False, at_least: float = 0.0) -> float:
         """Look at it again after a pause, which grows and is returned in seconds.

@@ -34,6 +34,7 @@ from conductor_scheduler.decide import helped
 from conductor_scheduler.dirty import DirtyKeys
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.settle import Settler
+from conductor_scheduler.usage import accounted
 from conductor_scheduler.view import Change, View, affected
 
 log = logging.getLogger(__name__)
@@ -186,6 +187,8 @@ class Scheduler:
         for key in affected(change, self.view):
             if key != change.key:
                 self._dirty.mark(key)
+        for key in accounted(change, self.view):
+            self._dirty.mark(key)
         waiting = (self.view.claims[key] for key in self._settler.waiting if key in self.view.claims)
         for claim in helped(change, waiting, self.view):
             self._dirty.mark(claim.key)
@@ -206,8 +209,11 @@ class Scheduler:
 
     async def _settle(self, key: ObjectKey) -> None:
         try:
-            await self._settler.settle(key)
-            self._dirty.done(key)
+            pause = await self._settler.settle(key)
+            if pause:
+                self._dirty.rest(key, pause)
+            else:
+                self._dirty.done(key)
         except NotLeading:
             raise
         except KubeError as error:

@@ -18,7 +18,7 @@ from conductor_model.concrete import Concrete
 from conductor_model.conditions import condition
 from conductor_model.kinds import CLAIM_MODELS, CONCRETE_MODELS
 from conductor_model.refs import GroupKind, ObjectKey
-from conductor_scheduler import status
+from conductor_scheduler import status, usage
 from conductor_scheduler.commit import Committer
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import (
@@ -32,6 +32,7 @@ from conductor_scheduler.decide import (
 )
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.release import let_go, orphaned_refs, release, unfinished
+from conductor_scheduler.usage import Accounted
 from conductor_scheduler.view import Unreadable, View, claim_key
 from conductor_telemetry import claim_root_context, context_from, current_traceparent
 
@@ -75,6 +76,8 @@ class Settler:
         if key.group_kind in CLAIM_MODELS:
             claim = self._view.claims.get(key)
             return key in self._view.unreadable or (claim is not None and not claim.being_deleted)
+        if (found := self._accounted(key)) is not None:
+            return self._commit.differs(found, usage.status(found, self._view, self._config))
         concrete = self._view.concretes.get(key)
         return key in self._doubted or (
             concrete is not None
@@ -88,13 +91,21 @@ class Settler:
         self.traces.pop(key, None)
         self._unsure.pop(key, None)
 
-    async def settle(self, key: ObjectKey) -> None:
+    def _accounted(self, key: ObjectKey) -> Accounted | None:
+        return self._view.quotas.get(key) or self._view.classes.get(key)
+
+    async def settle(self, key: ObjectKey) -> float:
+        """Do what there is to do about an object. Returns for how many seconds there is then nothing to do about it."""
+        if (found := self._accounted(key)) is not None:
+            await self._commit.write_usage(found, usage.status(found, self._view, self._config))
+            return usage.EVERY
         if key.group_kind not in CLAIM_MODELS:
             await self._settle_concrete(key)
         elif (unreadable := self._view.unreadable.get(key)) is not None:
             await self._refuse(unreadable)
         elif (claim := self._view.claims.get(key)) is not None:
             await self._settle_claim(claim)
+        return 0.0
 
     async def _settle_claim(self, claim: Claim) -> None:
         if claim.key in self._unsure:

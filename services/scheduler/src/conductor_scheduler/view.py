@@ -173,11 +173,15 @@ class View:
 
     def class_names(self, concrete: Concrete) -> frozenset[str]:
         """The names by which the resource's class is meant: its own and its profile."""
-        name = concrete.spec.resource_class
+        name, source = concrete.spec.resource_class, self.class_of(concrete)
         if name is None:
             return frozenset()
-        source = self.classes.get(ObjectKey(RESOURCE_CLASS.group_kind, concrete.metadata.namespace, name))
         return frozenset({name} if source is None else {name, source.offered_profile})
+
+    def class_of(self, concrete: Concrete) -> ResourceClass | None:
+        """The class that it says it is of, if that is known."""
+        name, namespace = concrete.spec.resource_class, concrete.metadata.namespace
+        return self.classes.get(ObjectKey(RESOURCE_CLASS.group_kind, namespace, name)) if name else None
 
     def made_from(self, source: ResourceClass) -> list[Concrete]:
         """What exists of a class, released and being deleted included, and what is being made from it."""
