@@ -135,9 +135,10 @@ class World:
         *,
         leading: Callable[[], bool] = lambda: True,
         compare_every: float = 3600,
+        config: SchedulerConfig | None = None,
     ) -> AsyncIterator[Scheduler]:
         scheduler = self.scheduler(
-            client or await self.client(), leading=leading, compare_every=compare_every
+            client or await self.client(), leading=leading, compare_every=compare_every, config=config
         )
         async with running(scheduler.run(self.bus.follow(KINDS))):
             await until(lambda: scheduler.caught_up)
@@ -149,10 +150,11 @@ class World:
         *,
         leading: Callable[[], bool] = lambda: True,
         compare_every: float = 3600,
+        config: SchedulerConfig | None = None,
     ) -> Scheduler:
         return Scheduler(
             client,
-            SchedulerConfig(),
+            config or SchedulerConfig(),
             Metrics(CollectorRegistry()),
             leading=leading,
             now=lambda: datetime.now(UTC),
@@ -216,6 +218,12 @@ class World:
     async def remove_all_rds(self) -> None:
         """Without a provisioner nobody else takes the finalizers off when the namespace goes."""
         await self.together(self.remove_rds, [rds["metadata"]["name"] for rds in self.all_rds()])
+
+    def remove(self, type: ResourceType, name: str) -> None:
+        """Gone at once, finalizers or not. What is being deleted takes no new finalizers: nobody puts one back."""
+        self.api.delete(type, self.namespace, name)
+        with suppress(ApiError):
+            self.api.merge_patch(type, self.namespace, name, {"metadata": {"finalizers": None}})
 
     @staticmethod
     def unavailable() -> Unavailable:
@@ -287,10 +295,7 @@ class World:
         return self.api.list(RDS_INSTANCE, self.namespace)
 
     def remove_rds(self, name: str) -> None:
-        """Gone at once, finalizers or not. What is being deleted takes no new finalizers: nobody puts one back."""
-        self.api.delete(RDS_INSTANCE, self.namespace, name)
-        with suppress(ApiError):
-            self.api.merge_patch(RDS_INSTANCE, self.namespace, name, {"metadata": {"finalizers": None}})
+        self.remove(RDS_INSTANCE, name)
 
     async def rds_where(self, name: str, predicate: Callable[[Json], object]) -> Json:
         return await self._object_where(RDS_INSTANCE, name, predicate)
