@@ -22,3 +22,4 @@ def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
         with server.connect("kept") as connection, connection.cursor() as cursor:
             cursor.execute("SELECT database()")
             assert cursor.fetchone() == ("kept",)
+            cursor.execute("DROP DATABASE kept")

@@ -52,6 +52,8 @@ class MariaDB:
         first_steps = folder / "first-steps.sql"
         first_steps.touch(mode=0o600)
         first_steps.write_text(
+            # Made by another process, it is taken for another machine's; and without it no database can be dropped.
+            "REPAIR NO_WRITE_TO_BINLOG TABLE mysql.proc;\n"
             f"CREATE USER IF NOT EXISTS {SUPERUSER}@'%' IDENTIFIED BY '{password}';\n"
             f"GRANT ALL ON *.* TO {SUPERUSER}@'%' WITH GRANT OPTION;\n"
         )

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import psycopg
+import pymysql
 import pytest
 from psycopg import sql
 
+from conductor_dev.mariadb import MariaDB
 from conductor_dev.postgres import PostgreSQL
 from conductor_model.concrete import Endpoint
 from conductor_model.sqldatabase import SQLDatabaseSpec, SQLDatabaseStatus, SQLEngine
-from conductor_provisioner.driver import Owner, Resource, SecretData
+from conductor_provisioner.driver import Observation, Owner, Resource, SecretData
 from conductor_sql_provisioner.driver import SQLDriver
+from conductor_sql_provisioner.mysql import MySQLServer
 from conductor_sql_provisioner.postgres import PostgreSQLServer
 from conductor_sql_provisioner.server import Address
 
 T = TypeVar("T")
+SQLResource = Resource[SQLDatabaseSpec, SQLDatabaseStatus]
+
+ADMIN = "conductor_admin"
+OF_A_DATABASE = (
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, CREATE TEMPORARY TABLES, LOCK TABLES,"
+    " EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT, TRIGGER"
+)
+
+
+class Died(BaseException):
+    """What a killed process does: nothing more, and nothing is told of it."""
 
 
 @dataclass
 class Recorded:
-    """Passes calls on, and remembers them. ``dies_before`` lets the process die before that call, counted from 0."""
+    """Passes calls on, and remembers them."""
 
     made: list[tuple[str, str]] = field(default_factory=list)
-    dies_before: int | None = None
+    allowed: int | None = None
+    """So many calls are made; before the next one the process dies."""
+    loses_answers: bool = False
+    """Whether the last call allowed is made, too, and the process dies before its answer is there."""
 
     async def awaiting(self, action: str, target: str, call: Callable[[], Awaitable[T]]) -> T:
-        if self.dies_before is not None and len(self.made) == self.dies_before:
+        if self.allowed is not None and len(self.made) >= self.allowed:
+            if self.loses_answers and len(self.made) == self.allowed:
+                self.made.append((action, target))
+                await call()
             raise Died
         self.made.append((action, target))
         return await call()
@@ -40,40 +63,190 @@ class Recorded:
 
         return await self.awaiting(action, target, awaited)
 
+    @property
+    def actions(self) -> list[str]:
+        return [action for action, _ in self.made]
 
-class Died(Exception):
-    pass
+
+class Engine(ABC):
+    """A real server, seen by its superuser and by applications."""
+
+    kind: SQLEngine
+    address: Address
+    refused: type[Exception]
+    """What a client raises when it is not let in."""
+    errors: type[Exception]
+    """What a client raises at all."""
+
+    @abstractmethod
+    def driver(self, calls: Recorded) -> SQLDriver: ...
+
+    @abstractmethod
+    def ask(self, query: Any, *, database: str | None = None) -> list[tuple[Any, ...]]:
+        """As the superuser."""
+
+    @abstractmethod
+    def open(self, credentials: Mapping[str, str], database: str) -> Any:
+        """A connection as an application makes it; a context manager."""
+
+    def read(self, connection: Any, query: str) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+
+    @abstractmethod
+    def databases(self) -> set[str]: ...
+
+    @abstractmethod
+    def users(self) -> set[str]: ...
+
+    @abstractmethod
+    def make(self, database: str) -> None:
+        """A database of somebody else."""
+
+    @abstractmethod
+    def drop(self, database: str) -> None: ...
+
+    @abstractmethod
+    def set_password(self, user: str, password: str) -> None: ...
+
+
+class Postgres(Engine):
+    kind = SQLEngine.POSTGRES
+    refused = psycopg.OperationalError
+    errors = psycopg.Error
+
+    def __init__(self, server: PostgreSQL) -> None:
+        self.server = server
+        password = secrets.token_urlsafe(16)
+        statement = sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}")
+        self.ask(statement.format(sql.Identifier(ADMIN), sql.Literal(password)))
+        self.address = Address(self.kind, Endpoint(host=server.host, port=server.port), ADMIN, password)
+
+    def driver(self, calls: Recorded) -> SQLDriver:
+        return SQLDriver(self.address, PostgreSQLServer(self.address, calls), new_password=new_password)
+
+    def ask(self, query: Any, *, database: str | None = None) -> list[tuple[Any, ...]]:
+        with self.server.connect(database or "postgres") as connection:
+            done = connection.execute(query)
+            return done.fetchall() if done.description else []
+
+    def open(self, credentials: Mapping[str, str], database: str) -> Any:
+        return self.server.connect(database, user=credentials["username"], password=credentials["password"])
+
+    def databases(self) -> set[str]:
+        return {name for (name,) in self.ask("SELECT datname FROM pg_database")}
+
+    def users(self) -> set[str]:
+        return {name for (name,) in self.ask("SELECT rolname FROM pg_roles")}
+
+    def make(self, database: str) -> None:
+        self.ask(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+
+    def drop(self, database: str) -> None:
+        self.ask(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+    def set_password(self, user: str, password: str) -> None:
+        self.ask(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
+
+
+class Maria(Engine):
+    kind = SQLEngine.MYSQL
+    refused = pymysql.OperationalError
+    errors = pymysql.MySQLError
+
+    def __init__(self, server: MariaDB) -> None:
+        self.server = server
+        password = secrets.token_urlsafe(16)
+        self.ask(f"CREATE USER {ADMIN}@'%' IDENTIFIED BY '{password}'")
+        self.ask(f"GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO {ADMIN}@'%'")
+        self.ask(f"GRANT {OF_A_DATABASE}, DELETE HISTORY ON *.* TO {ADMIN}@'%' WITH GRANT OPTION")
+        self.address = Address(self.kind, Endpoint(host=server.host, port=server.port), ADMIN, password)
+
+    def driver(self, calls: Recorded) -> SQLDriver:
+        return SQLDriver(self.address, MySQLServer(self.address, calls), new_password=new_password)
+
+    def ask(self, query: Any, *, database: str | None = None) -> list[tuple[Any, ...]]:
+        with self.server.connect(database) as connection:
+            return self.read(connection, query)
+
+    def open(self, credentials: Mapping[str, str], database: str) -> Any:
+        return self.server.connect(database, user=credentials["username"], password=credentials["password"])
+
+    def databases(self) -> set[str]:
+        return {name for (name,) in self.ask("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")}
+
+    def users(self) -> set[str]:
+        return {name for (name,) in self.ask("SELECT User FROM mysql.user")}
+
+    def make(self, database: str) -> None:
+        self.ask("CREATE DATABASE `{}`".format(database.replace("`", "``")))
+
+    def drop(self, database: str) -> None:
+        self.ask("DROP DATABASE `{}`".format(database.replace("`", "``")))
+
+    def set_password(self, user: str, password: str) -> None:
+        self.ask(f"ALTER USER '{user}'@'%' IDENTIFIED BY '{password}'")
+
+
+def new_password() -> str:
+    return secrets.token_urlsafe(24)
 
 
 @dataclass
 class Stage:
-    """A driver, and what the reconciler would do around it."""
+    """A driver on a server, and of the reconciler what tests of a driver need."""
 
+    engine: Engine
     driver: SQLDriver
     calls: Recorded
 
-    def resource(self, engine: SQLEngine = SQLEngine.POSTGRES, **spec: Any) -> Resource[Any, Any]:
-        uid = secrets.token_hex(8)
-        owner = Owner("cluster-1", uid, "team", "orders")
-        wanted = SQLDatabaseSpec.model_validate({"engine": engine, **spec})
-        name = spec.pop("external_name", None) or self.driver.external_name(owner, wanted)
+    def resource(self, *, external_name: str | None = None, **spec: Any) -> SQLResource:
+        owner = Owner("cluster-1", secrets.token_hex(8), "team", "orders")
+        wanted = SQLDatabaseSpec.model_validate({"engine": self.engine.kind, **spec})
+        name = external_name or self.driver.external_name(owner, wanted)
         return Resource(external_name=name, owner=owner, spec=wanted, status=SQLDatabaseStatus())
 
-    async def settle(self, resource: Resource[Any, Any]) -> Resource[Any, Any]:
-        """As often as needed: observe, create or update, store the credentials."""
+    async def settle(self, resource: SQLResource) -> SQLResource:
+        """Observe, create or update, store the credentials, until there is nothing more to do."""
         for _ in range(6):
             observed = await self.driver.observe(resource)
             if not observed.exists:
                 observed = await self.driver.create(resource)
             elif observed.drift or not observed.credentials_applied or resource.rotation is not None:
                 observed = await self.driver.update(resource, observed)
-            elif observed.ready:
+            else:
+                assert observed.ready, observed
                 return resource
             resource = stored(resource, observed)
         raise AssertionError(f"it does not settle: {observed}")
 
+    async def remove(self, resource: SQLResource) -> None:
+        await self.driver.delete(resource, await self.driver.observe(resource))
+        assert not (await self.driver.observe(resource)).exists
 
-def stored(resource: Resource[Any, Any], observed: Any) -> Resource[Any, Any]:
+    async def reborn(self) -> None:
+        """As after a crash: a process that knows nothing."""
+        await self.driver.close()
+        self.calls = Recorded()
+        self.driver = self.engine.driver(self.calls)
+
+    def opened(self, resource: SQLResource) -> Any:
+        assert resource.credentials is not None
+        return self.engine.open(resource.credentials, resource.external_name)
+
+    def lets_in(self, resource: SQLResource, credentials: Mapping[str, str] | None = None) -> bool:
+        known = credentials if credentials is not None else resource.credentials
+        assert known is not None
+        try:
+            self.engine.open(known, resource.external_name).close()
+        except self.engine.refused:
+            return False
+        return True
+
+
+def stored(resource: SQLResource, observed: Observation[SQLDatabaseStatus]) -> SQLResource:
+    """What the reconciler makes durable."""
     if observed.credentials is not None:
         merged = SecretData({**(resource.credentials or {}), **observed.credentials})
         resource = replace(resource, credentials=merged)
@@ -83,28 +256,38 @@ def stored(resource: Resource[Any, Any], observed: Any) -> Resource[Any, Any]:
 
 
 @pytest.fixture(scope="session")
-def admin(postgres: PostgreSQL) -> tuple[str, str]:
-    """User and password of an administrator with CREATEDB and CREATEROLE only."""
-    name, password = "conductor_admin", secrets.token_urlsafe(16)
-    with postgres.connect() as connection:
-        connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(
-                sql.Identifier(name), sql.Literal(password)
-            )
-        )
-    return name, password
+def postgres_engine(postgres: PostgreSQL) -> Postgres:
+    return Postgres(postgres)
+
+
+@pytest.fixture(scope="session")
+def maria_engine(mariadb: MariaDB) -> Maria:
+    return Maria(mariadb)
+
+
+@pytest.fixture(params=["postgres", "maria"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    found: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return found
 
 
 @pytest.fixture
-async def stage(postgres: PostgreSQL, admin: tuple[str, str]) -> AsyncIterator[Stage]:
-    address = Address(SQLEngine.POSTGRES, Endpoint(host=postgres.host, port=postgres.port), *admin)
+async def stage(engine: Engine) -> AsyncIterator[Stage]:
+    async with staged(engine) as stage:
+        yield stage
+
+
+@pytest.fixture
+async def on_postgres(postgres_engine: Postgres) -> AsyncIterator[Stage]:
+    async with staged(postgres_engine) as stage:
+        yield stage
+
+
+@contextlib.asynccontextmanager
+async def staged(engine: Engine) -> AsyncIterator[Stage]:
     calls = Recorded()
-    driver = driver_of(address, calls)
-    yield Stage(driver, calls)
-    await driver.close()
-
-
-def driver_of(address: Address, calls: Recorded) -> SQLDriver:
-    return SQLDriver(
-        address, PostgreSQLServer(address, calls), new_password=lambda: secrets.token_urlsafe(24)
-    )
+    stage = Stage(engine, engine.driver(calls), calls)
+    try:
+        yield stage
+    finally:
+        await stage.driver.close()

@@ -23,7 +23,7 @@ _DIGITS = 10
 _RESERVED = frozenset(
     {"postgres", "template0", "template1", "mysql", "sys", "information_schema", "performance_schema"}
 )
-REGISTRY = "conductor"
+REGISTRY = "conductor_registry"
 """The database of a MySQL server in which we write down what is whose."""
 
 
@@ -69,7 +69,7 @@ def unusable(database: str) -> str | None:
     if not database or len(database.encode()) > MAX_NAME_BYTES:
         return f"names of databases have 1 to {MAX_NAME_BYTES} bytes"
     if "\0" in database or database != database.strip():
-        return "names of databases hold no NUL and do not begin or end with a space"
+        return "names of databases hold no NUL, and no space at either end"
     if database.lower() in {*_RESERVED, REGISTRY}:
         return "it is the server's own, or Conductor's"
     return None
