@@ -28,6 +28,7 @@ RDS, CLASSES = "database.aws.conductor.io/rdsinstances", "core.conductor.io/reso
 CLOUDSQL = "database.gcp.conductor.io/cloudsqlinstances"
 SQL_DATABASE = "database.sql.conductor.io/sqldatabases"
 CONCRETES = (RDS, CLOUDSQL, SQL_DATABASE)
+PROVIDER_CONFIGS = "core.conductor.io/providerconfigs"
 QUOTAS, LIMIT_RANGES = "core.conductor.io/claimquotas", "core.conductor.io/claimlimitranges"
 SECRETS, CONFIG_MAPS, SERVICES = "/secrets", "/configmaps", "/services"
 ENDPOINT_SLICES = "discovery.k8s.io/endpointslices"
@@ -37,6 +38,7 @@ UNIVERSE = (
     *(MYSQL, f"{MYSQL}/status", POSTGRESQL, f"{POSTGRESQL}/status", RDS, f"{RDS}/status"),
     *(CLOUDSQL, f"{CLOUDSQL}/status", SQL_DATABASE, f"{SQL_DATABASE}/status"),
     *(CLASSES, f"{CLASSES}/status", QUOTAS, f"{QUOTAS}/status", LIMIT_RANGES),
+    *(PROVIDER_CONFIGS, f"{PROVIDER_CONFIGS}/status"),
     *(SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES, EVENTS, LEASES, NAMESPACES, "/pods", "/events"),
     "/serviceaccounts/token",
     "rbac.authorization.k8s.io/clusterroles",
@@ -47,7 +49,16 @@ VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletec
 EVERYWHERE: dict[str, dict[str, set[str]]] = {
     "watcher": {
         kind: {"list", "watch"}
-        for kind in (MYSQL, POSTGRESQL, *CONCRETES, CLASSES, QUOTAS, LIMIT_RANGES, NAMESPACES)
+        for kind in (
+            MYSQL,
+            POSTGRESQL,
+            *CONCRETES,
+            CLASSES,
+            QUOTAS,
+            LIMIT_RANGES,
+            PROVIDER_CONFIGS,
+            NAMESPACES,
+        )
     },
     "scheduler": {
         **{claim: {"get", "list"} for claim in (MYSQL, POSTGRESQL)},
@@ -57,7 +68,13 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         **{f"{kind}/status": {"patch"} for kind in (CLASSES, QUOTAS)},
         NAMESPACES: {"get"},
     },
-    "aws-provisioner": {RDS: {"get", "patch"}, f"{RDS}/status": {"patch"}, EVENTS: {"create", "patch"}},
+    "aws-provisioner": {
+        RDS: {"get", "list", "patch"},
+        f"{RDS}/status": {"patch"},
+        PROVIDER_CONFIGS: {"get", "patch"},
+        f"{PROVIDER_CONFIGS}/status": {"patch"},
+        EVENTS: {"create", "patch"},
+    },
     "secrets-writer": {
         **{claim: {"get"} for claim in (MYSQL, POSTGRESQL)},
         **{f"{claim}/status": {"patch"} for claim in (MYSQL, POSTGRESQL)},
@@ -72,7 +89,7 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
 IN_OWN_NAMESPACE: dict[str, dict[str, set[str]]] = {
     "watcher": {LEASES: {"create"}},
     "scheduler": {LEASES: {"create"}},
-    "aws-provisioner": {SECRETS: {"get", "create", "delete"}},
+    "aws-provisioner": {SECRETS: {"get", "create", "patch", "delete"}},
     "secrets-writer": {},
 }
 BY_NAME = {

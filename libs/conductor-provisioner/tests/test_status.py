@@ -44,7 +44,7 @@ def observed(*, ready: bool = True, **facts: Any) -> Observation[Any]:
 
 
 def seen(observation: Observation[Any], credentials: Credentials | None = CREDENTIALS) -> Seen:
-    return Seen("conductor-1", observation, credentials)
+    return Seen("conductor-1", "ambient", observation, credentials)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_readyz_names_what_is_not_ready_while_healthz_is_fine(run_probe):
 async def test_a_service_that_registered_no_check_yet_is_not_ready(tmp_path):
     file = tmp_path / "address"
     checks = {}
-    runner = await serve("127.0.0.1:0", CollectorRegistry(), checks, address_file=file)
+    runner = await serve("127.0.0.1:0", CollectorRegistry(), checks, {}, address_file=file)
     url = f"http://{file.read_text().strip()}/readyz"
     async with aiohttp.ClientSession() as session:
         async with session.get(url) as answer:

@@ -187,6 +187,11 @@ class ConcreteStatus(Model):
     phase: ConcretePhase | None = None
     conditions: Conditions = ()
     external_name: Text | None = Field(None, description="The external resource's identifier in its cloud.")
+    account: Text | None = Field(
+        None,
+        description="Where the external resource was made: the ProviderConfig's name, or ambient for the "
+        "provisioner's own environment.",
+    )
     provisioned_at: datetime | None = Field(
         None, description="When the external resource was first seen ready."
     )

@@ -22,6 +22,7 @@ class Role(StrEnum):
     LIMIT_RANGE = "limit range"
     NAMESPACE = "namespace"
     """Kubernetes' own: watched for its labels."""
+    PROVIDER_CONFIG = "provider config"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from conductor_model import (
     databases,
     limitrange,
     namespaces,
+    providerconfig,
     quota,
     rds,
     resourceclass,
@@ -30,6 +31,7 @@ from conductor_model.concrete import Concrete
 from conductor_model.databases import MYSQL_INSTANCE, POSTGRESQL_INSTANCE
 from conductor_model.kind import Kind
 from conductor_model.limitrange import CLAIM_LIMIT_RANGE
+from conductor_model.providerconfig import PROVIDER_CONFIG
 from conductor_model.quota import CLAIM_QUOTA
 from conductor_model.rds import RDS_INSTANCE
 from conductor_model.refs import GroupKind, ResourceType
@@ -48,6 +50,7 @@ __all__ = [
     "MYSQL_INSTANCE",
     "OWN_KINDS",
     "POSTGRESQL_INSTANCE",
+    "PROVIDER_CONFIG",
     "RDS_INSTANCE",
     "RESOURCE_CLASS",
     "SQL_DATABASE",
@@ -93,6 +96,7 @@ OWN_KINDS: tuple[Kind, ...] = (
     resourceclass.KIND,
     quota.KIND,
     limitrange.KIND,
+    providerconfig.KIND,
 )
 """Conductor's own, whose CRDs are in its chart."""
 

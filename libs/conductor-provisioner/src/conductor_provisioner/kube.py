@@ -78,7 +78,7 @@ class KubeCluster(Generic[ConcreteT]):
 
     async def credentials(self, namespace: str, secret_name: str) -> StoredCredentials | None:
         try:
-            return _stored(await self._client.get(SECRETS, namespace, secret_name))
+            return stored_credentials(await self._client.get(SECRETS, namespace, secret_name))
         except NotFound:
             return None
 
@@ -100,10 +100,10 @@ class KubeCluster(Generic[ConcreteT]):
         }
         try:
             made = await self._client.create(SECRETS, namespace, body, field_manager=self._field_manager)
-            return _stored(made)
+            return stored_credentials(made)
         except AlreadyExists:
             # Ours from before a crash, or somebody else's: its label tells.
-            return _stored(await self._client.get(SECRETS, namespace, secret_name))
+            return stored_credentials(await self._client.get(SECRETS, namespace, secret_name))
 
     async def replace_credentials(
         self, concrete: ConcreteT, stored: StoredCredentials, data: SecretData, rotated: str | None
@@ -111,7 +111,7 @@ class KubeCluster(Generic[ConcreteT]):
         metadata: dict[str, Any] = {"uid": stored.secret_uid, "resourceVersion": stored.revision}
         if rotated is not None:
             metadata["annotations"] = {ROTATED: rotated}
-        return _stored(
+        return stored_credentials(
             await self._client.merge_patch(
                 SECRETS,
                 concrete.metadata.namespace,
@@ -163,7 +163,8 @@ def _document(status: ConcreteStatus) -> Mapping[str, Any]:
     return {name: given.get(name) for name in status.model_dump(by_alias=True)}
 
 
-def _stored(data: bytes) -> StoredCredentials:
+def stored_credentials(data: bytes) -> StoredCredentials:
+    """A Secret as the API server sends it."""
     secret = _Secret.model_validate_json(data)
     return StoredCredentials(
         secret_name=secret.metadata.name,

@@ -26,6 +26,7 @@ from conductor_model.annotations import PAUSED, PROVISIONER_FINALIZER, ROTATE_RE
 from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus, Credentials
 from conductor_provisioner import names
 from conductor_provisioner.cluster import Cluster, Overtaken, StoredCredentials
+from conductor_provisioner.configs import AMBIENT, NoAccount
 from conductor_provisioner.credentials import DEFAULT_MASTER_USERNAME, not_ours, unusable
 from conductor_provisioner.decide import (
     Ending,
@@ -68,10 +69,21 @@ ConcreteT = TypeVar("ConcreteT", bound=Concrete)
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The driver of an object's account."""
+
+    driver: Driver[Any, Any]
+    account: str = AMBIENT
+    """As the status says it."""
+    to_record: bool = False
+    """Whether ``account`` must be in the status before anything is made there."""
+
+
 class Drivers(Protocol):
     """Where the driver for an object is had: opened once for each account."""
 
-    async def of(self, concrete: Concrete) -> Driver[Any, Any]:
+    async def of(self, concrete: Concrete) -> Opened:
         """Raises ProviderError: where the account is not known, or is left alone for a while."""
         ...
 
@@ -90,6 +102,7 @@ class _Round(Generic[ConcreteT]):
     concrete: ConcreteT
     confirmed: bool = False
     """Whether the API server has said that this is the object's newest version."""
+    account: str = AMBIENT
     seen: Seen | None = None
     """The external resource, if it was looked at and may be ours."""
 
@@ -173,6 +186,10 @@ class ManagedReconciler(Generic[ConcreteT]):
             if given_name(round.concrete) is not None:
                 return await self._tell(round, out_of_sync(Reason.NAME_RETIRED, str(error)), Look.LATER)
             return await self._take(round, error.successor)
+        except NoAccount as error:
+            return await self._tell(
+                round, out_of_sync(Reason.PROVIDER_CONFIG_MISSING, error.message), Look.SOON
+            )
         except Terminal as error:
             return await self._tell(round, _failure(error, Reason.INVALID_SPEC), Look.LATER)
         except Refused as error:
@@ -188,7 +205,8 @@ class ManagedReconciler(Generic[ConcreteT]):
         if round.concrete.metadata.annotations.get(PAUSED) == "true":
             paused = out_of_sync(Reason.PAUSED, f"Remove the annotation {PAUSED} to go on")
             return await self._tell(round, paused, Look.NEVER)
-        driver = await self._drivers.of(round.concrete)
+        opened = await self._drivers.of(round.concrete)
+        round.account, driver = opened.account, opened.driver
         name = name_of(round.concrete, self._default_name(driver, round.concrete))
         if isinstance(name, Synced):
             return await self._tell(round, name, Look.LATER)
@@ -211,7 +229,7 @@ class ManagedReconciler(Generic[ConcreteT]):
             return await self._settle(round, driver, resource, found, observed, plan.synced, plan.look)
 
         await self._confirm(round)
-        if _to_record(concrete, name):
+        if _to_record(concrete, name, opened):
             return await self._take(round, name)
         synced = plan.synced
         if plan.step is Step.CREATE:
@@ -240,7 +258,8 @@ class ManagedReconciler(Generic[ConcreteT]):
         if orphans(concrete.spec):
             await self._cluster.remove_finalizer(concrete)
             return Done()
-        driver = await self._drivers.of(concrete)
+        opened = await self._drivers.of(concrete)
+        round.account, driver = opened.account, opened.driver
         name = name_of(concrete, self._default_name(driver, concrete))
         if isinstance(name, Synced):
             return await self._tell(round, name, Look.LATER)
@@ -298,7 +317,9 @@ class ManagedReconciler(Generic[ConcreteT]):
         observed = await driver.observe(resource)
         if not observed.exists or observed.ownership is Ownership.OURS:
             applied = _credentials_in_use(round.concrete, stored, observed)
-            round.seen = Seen(resource.external_name, observed, applied, driver.credentials_from)
+            round.seen = Seen(
+                resource.external_name, round.account, observed, applied, driver.credentials_from
+            )
         return observed
 
     async def _settle(
@@ -325,7 +346,7 @@ class ManagedReconciler(Generic[ConcreteT]):
         if observes_only(concrete.spec) and stored is not None:
             # Whoever manages it elsewhere says so by naming the Secret.
             applied = Credentials(secret_name=stored.secret_name, revision=stored.revision)
-        round.seen = Seen(name, observed, applied, driver.credentials_from)
+        round.seen = Seen(name, round.account, observed, applied, driver.credentials_from)
         return await self._tell(round, synced, look)
 
     async def _credentials(
@@ -410,12 +431,12 @@ class ManagedReconciler(Generic[ConcreteT]):
         return stored if stored is not None and stored.made_for == concrete.uid else None
 
     async def _take(self, round: _Round[ConcreteT], name: str) -> Answer:
-        """Record an external name that is no fixed function of the object, before anything is made under it.
+        """Record name and account, where they are no fixed function of the object, before anything is made there.
 
         The message of this very write brings the object back.
         """
         concrete = round.concrete
-        status = concrete.status.model_copy(update={"external_name": name})
+        status = concrete.status.model_copy(update={"external_name": name, "account": round.account})
         await self._cluster.write_status(concrete, status)
         return RequeueAfter(self._poll.pending)
 
@@ -479,8 +500,11 @@ def _credentials_in_use(
     return concrete.status.credentials
 
 
-def _to_record(concrete: Concrete, name: str) -> bool:
-    return concrete.status.external_name is None and given_name(concrete) == name
+def _to_record(concrete: Concrete, name: str, opened: Opened) -> bool:
+    """Whether name or account would be found out otherwise, should a process die after what comes next."""
+    status = concrete.status
+    named = status.external_name is None and given_name(concrete) == name
+    return named or (opened.to_record and status.account is None)
 
 
 def _bounded_soon(observed: Observation[Any]) -> Look | float:

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     EXTERNAL_RESOURCE_MISSING = "ExternalResourceMissing"
     NAME_RETIRED = "NameRetired"
     WAITING_FOR_CALLS = "WaitingForCalls"
+    PROVIDER_CONFIG_MISSING = "ProviderConfigMissing"
     FORBIDDEN = "Forbidden"
 
 

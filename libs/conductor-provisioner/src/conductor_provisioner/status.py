@@ -31,6 +31,7 @@ class Seen:
     """The external resource as it was found, ours or adopted; and the credentials that it is known to have."""
 
     external_name: str
+    account: str
     observed: Observation[Any]
     credentials: Credentials | None
     credentials_from: CredentialsFrom = CredentialsFrom.CONDUCTOR
@@ -70,6 +71,7 @@ def status_of(concrete: Concrete, seen: Seen, synced: Synced, now: datetime) -> 
     if observed.exists:
         update |= {
             "external_name": seen.external_name,
+            "account": seen.account,
             "endpoint": observed.endpoint or status.endpoint,
             "engine_version": observed.engine_version,
             "capacity": dict(observed.capacity),

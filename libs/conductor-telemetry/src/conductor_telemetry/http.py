@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics`` of a service."""
+"""``/healthz``, ``/readyz`` and ``/metrics`` of a service, and pages of its own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 ReadyCheck = Callable[[], bool]
+Page = Callable[[], object]
+"""What it returns is shown as JSON."""
 
 
 async def serve(
-    address: str, registry: CollectorRegistry, checks: Mapping[str, ReadyCheck], *, address_file: Path | None
+    address: str,
+    registry: CollectorRegistry,
+    checks: Mapping[str, ReadyCheck],
+    pages: Mapping[str, Page],
+    *,
+    address_file: Path | None,
 ) -> web.AppRunner:
     """Listen on ``host:port`` (port 0: a free one) and, if asked, write the address that was bound to a file.
 
@@ -37,8 +44,16 @@ async def serve(
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def page(request: web.Request) -> web.Response:
+        content = pages.get(request.path)
+        if content is None:
+            raise web.HTTPNotFound
+        return web.json_response(content())
+
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    # What a service shows is known only after it listens, and then no route can be added.
+    app.add_routes([web.get("/{page}", page)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()

@@ -27,7 +27,7 @@ from opentelemetry import trace
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from conductor_telemetry import http, logs, tracing
-from conductor_telemetry.http import ReadyCheck
+from conductor_telemetry.http import Page, ReadyCheck
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,15 @@ class Service:
     stop: asyncio.Event
     """Set by SIGTERM or SIGINT: finish what is in hand and return."""
     _checks: dict[str, ReadyCheck] = field(default_factory=dict)
+    _pages: dict[str, Page] = field(default_factory=dict)
 
     def ready(self, name: str, check: ReadyCheck) -> None:
         """``/readyz`` answers 503, naming the check, until it returns True."""
         self._checks[name] = check
+
+    def page(self, path: str, content: Page) -> None:
+        """``path``, such as ``/orphans``, answers with what ``content`` returns, as JSON."""
+        self._pages[path] = content
 
     async def until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` until it ends, or cancel it when the service is to stop. Raises what ``work`` raises.
@@ -89,6 +94,7 @@ async def service(name: str, *, version: str) -> AsyncIterator[Service]:
         os.environ.get("CONDUCTOR_HTTP_ADDRESS") or "0.0.0.0:8080",
         registry,
         here._checks,
+        here._pages,
         address_file=Path(address_file) if address_file else None,
     )
     log.info("%s %s started", name, version)

@@ -7,6 +7,7 @@ from typing import Any
 
 from conductor_model.concrete import Concrete
 from conductor_provisioner.driver import Driver
+from conductor_provisioner.managed import Opened
 
 
 @dataclass
@@ -15,5 +16,5 @@ class OneDriver:
 
     driver: Driver[Any, Any]
 
-    async def of(self, concrete: Concrete) -> Driver[Any, Any]:
-        return self.driver
+    async def of(self, concrete: Concrete) -> Opened:
+        return Opened(self.driver)

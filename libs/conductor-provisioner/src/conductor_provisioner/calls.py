@@ -1,0 +1,108 @@
+"""``driver.Calls``: how calls of one account leave, limited, timed, traced and counted.
+
+Blocking calls run in a fixed number of threads, shared by all accounts. Spans and metrics name the call, its target and
+how it ended; never what was sent or answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import TypeVar
+
+from opentelemetry import trace
+
+from conductor_provisioner.errors import ProviderError, Throttled
+from conductor_provisioner.gate import Gate, Limits
+from conductor_provisioner.metrics import Metrics
+
+THREADS = 32
+"""Of a process, for all its accounts: what blocks for longest is a call under way."""
+
+T = TypeVar("T")
+
+
+def thread_pool() -> ThreadPoolExecutor:
+    """For the blocking calls of one process."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="calls")
+
+
+class AccountCalls:
+    """The calls of one account."""
+
+    def __init__(
+        self,
+        account: str,
+        provider: str,
+        gate: Gate,
+        limits: Limits,
+        *,
+        threads: ThreadPoolExecutor,
+        metrics: Metrics,
+        tracer: trace.Tracer,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        self._account = account
+        self._provider = provider
+        self._gate = gate
+        self._free = asyncio.Semaphore(limits.concurrency)
+        self._threads = threads
+        self._metrics = metrics
+        self._tracer = tracer
+        self._attributes = {"conductor.account": account, **(attributes or {})}
+
+    def check(self) -> None:
+        """Raises Throttled or Transient while no call would be made."""
+        try:
+            self._gate.check("call", self._account)
+        except ProviderError as error:
+            self._count_held_back(error)
+            raise
+
+    async def awaiting(self, action: str, target: str, call: Callable[[], Awaitable[T]]) -> T:
+        async with self._free:
+            try:
+                wait = self._gate.take(action, target)
+            except ProviderError as error:
+                self._count_held_back(error)
+                raise
+            ended: ProviderError | None = None
+            outcome = "Cancelled"
+            started = perf_counter()
+            with self._tracer.start_as_current_span(
+                f"{self._provider} {action}",
+                kind=trace.SpanKind.CLIENT,
+                attributes={**self._attributes, "conductor.external.name": target},
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span:
+                try:
+                    if wait > 0:
+                        await asyncio.sleep(wait)
+                        started = perf_counter()
+                    answer = await call()
+                    outcome = "OK"
+                    return answer
+                except ProviderError as error:
+                    ended, outcome = error, error.code
+                    raise
+                except Exception as error:
+                    outcome = type(error).__qualname__
+                    raise
+                finally:
+                    if outcome != "OK":
+                        span.set_attribute("error.type", outcome)
+                    if outcome == "Cancelled":
+                        self._gate.abandoned()
+                    else:
+                        self._gate.ended(ended)
+                    self._metrics.external_call(self._account, action, outcome, perf_counter() - started)
+
+    async def blocking(self, action: str, target: str, call: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await self.awaiting(action, target, lambda: loop.run_in_executor(self._threads, call))
+
+    def _count_held_back(self, error: ProviderError) -> None:
+        self._metrics.held_back(self._account, "throttled" if isinstance(error, Throttled) else "outage")

@@ -1,0 +1,93 @@
+"""When an account is left alone, and how fast it is called: pure state over a clock, one for each account.
+
+Promises: while a cloud asks for quiet, no call leaves. When nothing but failures comes back, one call at a time tries it
+out, at growing intervals, so that an outage costs a few calls a minute however many resources there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from conductor_provisioner.errors import ProviderError, Throttled, Transient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much an account is called by one replica."""
+
+    concurrency: int = 16
+    """Calls under way at once."""
+    rate: float = 20.0
+    """Calls a second in the long run. AWS and Google allow some tens for most."""
+    burst: int = 40
+    """Calls that may come at once after a quiet time."""
+    outage_after: int = 8
+    """Failures in a row, over all resources, after which the cloud counts as down."""
+    first_pause: float = 1.0
+    longest_pause: float = 60.0
+    """Seconds between two tries of a cloud that is down. A work queue's longest backoff is as long."""
+
+
+class Gate:
+    """Raises instead of letting a call go."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float], random: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._random = random
+        self._tokens = float(limits.burst)
+        self._counted_at = clock()
+        self._quiet_until = 0.0
+        self._quiet_words: Throttled | None = None
+        self._failures = 0
+        self._down_until = 0.0
+        self._pause = 0.0
+        self._last: Transient | None = None
+        self._trying = False
+
+    def check(self, action: str, target: str) -> None:
+        """Raises Throttled or Transient while the account is left alone. Takes nothing."""
+        now = self._clock()
+        if now < self._quiet_until and (said := self._quiet_words) is not None:
+            left = self._quiet_until - now
+            raise Throttled(action, target, said.code, said.message, retry_after=left)
+        if self._last is not None and (now < self._down_until or self._trying):
+            raise Outage(self._last, retry_after=max(self._down_until - now, self._limits.first_pause))
+
+    def take(self, action: str, target: str) -> float:
+        """A call is going to be made, after the seconds returned. Raises as ``check`` does."""
+        self.check(action, target)
+        self._trying = self._last is not None
+        now = self._clock()
+        earned = (now - self._counted_at) * self._limits.rate
+        self._tokens = min(float(self._limits.burst), self._tokens + earned) - 1.0
+        self._counted_at = now
+        return max(0.0, -self._tokens / self._limits.rate)
+
+    def ended(self, error: ProviderError | None) -> None:
+        """How a call went; anything but a Transient is an answer of a cloud that works."""
+        self._trying = False
+        if isinstance(error, Transient):
+            self._failures += 1
+            if self._failures >= self._limits.outage_after:
+                self._pause = min(self._limits.longest_pause, self._pause * 2 or self._limits.first_pause)
+                self._down_until = self._clock() + self._pause * (0.5 + self._random() / 2)
+                self._last = error
+            return
+        self._failures, self._pause, self._down_until, self._last = 0, 0.0, 0.0, None
+        if isinstance(error, Throttled):
+            self._quiet_until = max(self._quiet_until, self._clock() + error.retry_after)
+            self._quiet_words = error
+
+    def abandoned(self) -> None:
+        """A call was cancelled: it tells nothing."""
+        self._trying = False
+
+
+class Outage(Transient):
+    """The cloud does not answer, as the last call that was made found out; this one was not made."""
+
+    def __init__(self, last: Transient, *, retry_after: float) -> None:
+        super().__init__(last.action, last.target, last.code, last.message)
+        self.retry_after = retry_after

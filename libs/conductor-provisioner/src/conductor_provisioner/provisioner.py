@@ -1,0 +1,227 @@
+"""A complete provisioner process from kinds and their drivers: what its ``__main__`` calls.
+
+    sys.exit(main("filesystem-provisioner", {Directory: DirectoryDrivers()}, version="1.0"))
+
+Any number of replicas may run; they share the work. The kinds are registered by the package that defines them, see
+``conductor_model.kinds``.
+
+| variable | meaning | default |
+|---|---|---|
+| ``NATS_URL`` | the bus | ``nats://127.0.0.1:4222`` |
+| ``KUBECONFIG`` | the cluster | the one that the pod runs in |
+| ``CONDUCTOR_CLUSTER_ID`` | what tells this cluster's external resources from others' | uid of the namespace kube-system |
+| ``CONDUCTOR_<PROVIDER>_POLL_PENDING`` | between looks while the cloud is busy | ``10s`` |
+| ``CONDUCTOR_<PROVIDER>_POLL_SETTLED`` | between looks otherwise | ``10m`` |
+| ``CONDUCTOR_<PROVIDER>_SETTLE_DELETED`` | after a deletion, a late create is waited for | ``90s`` |
+| ``CONDUCTOR_<PROVIDER>_CONCURRENCY`` | calls of an account under way at once, in each replica | ``16`` |
+| ``CONDUCTOR_<PROVIDER>_RATE``, ``…_BURST`` | calls of an account a second, and at once | ``20``, ``40`` |
+| ``CONDUCTOR_<PROVIDER>_SWEEP`` | between sweeps for orphans | ``1h`` |
+
+Those of ``conductor_telemetry.service`` come on top.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from conductor_bus import Bus, BusConfig, BusError, Result, Work, WorkMetrics
+from conductor_kube import EventRecorder, KubeClient, KubeError, NotFound, RetryableError
+from conductor_kube.backoff import Backoff
+from conductor_kube.builtin import NAMESPACES, SECRETS
+from conductor_model.concrete import Concrete
+from conductor_model.kind import Kind
+from conductor_model.kinds import KINDS
+from conductor_model.meta import KubeObject
+from conductor_model.providerconfig import PROVIDER_CONFIG
+from conductor_provisioner.accounts import Accounts, ProviderConfigs, ReadSecret
+from conductor_provisioner.calls import thread_pool
+from conductor_provisioner.credentials import new_password
+from conductor_provisioner.driver import DriverFactory, SecretData
+from conductor_provisioner.errors import ProviderError
+from conductor_provisioner.keeper import Keeper, KubeConfigStore
+from conductor_provisioner.kube import KubeCluster, stored_credentials
+from conductor_provisioner.managed import ManagedReconciler
+from conductor_provisioner.metrics import Metrics
+from conductor_provisioner.settings import Settings
+from conductor_provisioner.sweep import Sweep
+from conductor_telemetry import Service, service
+
+Factories = Mapping[type[Concrete], DriverFactory[Any, Any]]
+
+CONCURRENCY = 128
+"""Objects in hand at once. Most wait for a call, of which accounts allow fewer."""
+
+log = logging.getLogger(__name__)
+
+
+def main(name: str, factories: Factories, *, version: str, settings: Settings | None = None) -> int:
+    """Works until told to stop; the exit code. ``settings``: absent, those of the environment."""
+    try:
+        chosen = settings or Settings.from_environment(os.environ, provider_of(factories))
+        asyncio.run(run(name, factories, chosen, version=version))
+    except (ValueError, ProviderError, BusError, KubeError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def provider_of(factories: Factories) -> str:
+    """The provider of the kinds. Raises ValueError unless it is one."""
+    providers = {model.provider for model in factories}
+    if len(providers) != 1:
+        raise ValueError(f"the kinds of a provisioner have one provider, not {sorted(providers)}")
+    return providers.pop()
+
+
+def kind_of(model: type[Concrete]) -> Kind:
+    """The registered kind of a model. Raises ValueError when no installed package registers it."""
+    for kind in KINDS:
+        if kind.model is model:
+            return kind
+    raise ValueError(f"{model.__name__} is not registered by an entry point of the group conductor.kinds")
+
+
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    """What the service waits for before it works."""
+
+    bus: Bus
+    cluster_id: str
+
+
+async def run(name: str, factories: Factories, settings: Settings, *, version: str) -> None:
+    """Works until told to stop."""
+    agent = f"conductor-{name}"
+    async with service(name, version=version) as here, await KubeClient.open(user_agent=agent) as client:
+        connections: _Connections | None = None
+
+        async def connect() -> None:
+            nonlocal connections
+            cluster_id = settings.cluster_id or await _cluster_id(client)
+            bus = await Bus.connect(
+                settings.nats_url, name=agent, config=BusConfig.from_environment(os.environ)
+            )
+            connections = _Connections(bus, cluster_id)
+
+        here.ready("connected", lambda: connections is not None)
+        await here.until_stopped(connect())
+        if connections is not None:
+            try:
+                await _work(here, factories, settings, client, connections)
+            finally:
+                await connections.bus.close()
+
+
+async def _work(
+    here: Service, factories: Factories, settings: Settings, client: KubeClient, to: _Connections
+) -> None:
+    agent, provider = f"conductor-{here.name}", provider_of(factories)
+    finalizer = finalizer_of(here.name)
+    kinds = {model: kind_of(model) for model in factories}
+    metrics = Metrics(here.registry)
+    threads = thread_pool()
+    events = EventRecorder(client, controller=agent)
+    configs = ProviderConfigs()
+    accounts = Accounts(
+        provider,
+        {kind.group_kind: factories[model] for model, kind in kinds.items()},
+        configs,
+        secret_reader(client),
+        finalizer=finalizer,
+        limits=settings.limits,
+        threads=threads,
+        metrics=metrics,
+        tracer=here.tracer,
+        monotonic=time.monotonic,
+        random=random.random,
+    )
+    store = KubeConfigStore(client, tuple(kinds.values()), events, field_manager=agent)
+    sweep = Sweep(
+        accounts,
+        tuple(kinds.values()),
+        store,
+        metrics,
+        cluster_id=to.cluster_id,
+        now=_now,
+        random=random.random,
+    )
+    handlers = {PROVIDER_CONFIG.group_kind: Keeper(provider, finalizer, store, _now).handle}
+    for model, kind in kinds.items():
+        reconciler = ManagedReconciler(
+            model,
+            KubeCluster(kind.type, model, client, events, field_manager=agent),
+            accounts,
+            cluster_id=to.cluster_id,
+            poll=settings.poll,
+            settle_deleted=settings.settle_deleted,
+            metrics=metrics,
+            now=_now,
+            monotonic=time.monotonic,
+            random=random.random,
+            new_password=new_password,
+        )
+        handlers[kind.group_kind] = reconciler.handle
+
+    async def handle(work: Work) -> Result:
+        return await handlers[work.key.group_kind](work)
+
+    queue = to.bus.work_queue(here.name, handlers, concurrency=CONCURRENCY)
+    here.registry.register(WorkMetrics(queue))
+    here.ready("work queue", lambda: queue.receiving)
+    here.ready("provider configs", lambda: configs.complete)
+    here.page("/orphans", lambda: [each.as_json() for each in sweep.found])
+    beside = [
+        asyncio.create_task(configs.follow(to.bus), name="provider configs"),
+        asyncio.create_task(sweep.run(settings.sweep), name="sweep"),
+    ]
+    try:
+        await queue.run(handle, here.stop)
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await events.close()
+        await accounts.close()
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def finalizer_of(name: str) -> str:
+    """What a provisioner of this name puts on the ProviderConfigs that it uses."""
+    return f"{name}.conductor.io/provider-config"
+
+
+def secret_reader(client: KubeClient) -> ReadSecret:
+    """Reads Secrets that ProviderConfigs name."""
+
+    async def read(namespace: str, name: str) -> tuple[str, SecretData] | None:
+        try:
+            found = stored_credentials(await client.get(SECRETS, namespace, name))
+        except NotFound:
+            return None
+        return found.revision, found.data
+
+    return read
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _cluster_id(client: KubeClient) -> str:
+    """However long the API server takes to answer."""
+    backoff = Backoff()
+    while True:
+        try:
+            return KubeObject.model_validate_json(await client.get(NAMESPACES, None, "kube-system")).uid
+        except RetryableError as error:
+            log.warning("the cluster's id is not known yet: %s", error)
+            await asyncio.sleep(backoff.next())
