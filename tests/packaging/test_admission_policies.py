@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,15 @@ def test_a_claim_outside_its_namespace_s_limit_range_is_refused_at_once(policies
     assert "storage 512Mi is less than the minimum 1Gi of team" in asked("512Mi")
     assert asked("10240Mi") == ""
     assert asked("11Gi", "PostgreSQLInstance") == ""
+
+
+def test_the_documented_values_are_the_charts(tmp_path: Path):
+    document = Path(__file__).parents[2] / "docs/limits-and-quotas.md"
+    (values,) = re.findall(
+        r"^```yaml\n# values.yaml\n(.*?)^```", document.read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    objects = rendered_with(yaml.safe_load(values)["admission"], tmp_path)
+    assert {each["metadata"]["name"] for each in objects if each["kind"] == "ConfigMap"} == {
+        "conductor-allowed-regions",
+        "conductor-largest-size",
+    }

@@ -32,7 +32,7 @@ def test_an_object_count_limits_the_claims_of_a_kind(api: KubeApi, namespace: st
     # The controller learns of new kinds twice a minute.
     wait_until("the quota controller knows the kind", lambda: accounted("1"), timeout=120)
     api.create(MYSQL_INSTANCE, namespace, claim(MYSQL_INSTANCE, "first"))
-    with pytest.raises(ApiError, match="exceeded quota: objects.*used:.*=1, limited:.*=1"):
+    with pytest.raises(ApiError, match=r"exceeded quota: objects.*used:.*=1, limited:.*=1"):
         api.create(MYSQL_INSTANCE, namespace, claim(MYSQL_INSTANCE, "second"))
     api.create(POSTGRESQL_INSTANCE, namespace, claim(POSTGRESQL_INSTANCE, "second"))
 
