@@ -24,10 +24,12 @@ REVIEW = ResourceType(
 )
 
 MYSQL, POSTGRESQL = "storage.conductor.io/mysqlinstances", "storage.conductor.io/postgresqlinstances"
+BUCKET, S3_BUCKET = "storage.conductor.io/buckets", "storage.aws.conductor.io/s3buckets"
+CLAIMS = (MYSQL, POSTGRESQL, BUCKET)
 RDS, CLASSES = "database.aws.conductor.io/rdsinstances", "core.conductor.io/resourceclasses"
 CLOUDSQL = "database.gcp.conductor.io/cloudsqlinstances"
 SQL_DATABASE = "database.sql.conductor.io/sqldatabases"
-CONCRETES = (RDS, CLOUDSQL, SQL_DATABASE)
+CONCRETES = (RDS, S3_BUCKET, CLOUDSQL, SQL_DATABASE)
 PROVIDER_CONFIGS = "core.conductor.io/providerconfigs"
 QUOTAS, LIMIT_RANGES = "core.conductor.io/claimquotas", "core.conductor.io/claimlimitranges"
 SECRETS, CONFIG_MAPS, SERVICES = "/secrets", "/configmaps", "/services"
@@ -36,6 +38,7 @@ EVENTS, LEASES, NAMESPACES = "events.k8s.io/events", "coordination.k8s.io/leases
 
 UNIVERSE = (
     *(MYSQL, f"{MYSQL}/status", POSTGRESQL, f"{POSTGRESQL}/status", RDS, f"{RDS}/status"),
+    *(BUCKET, f"{BUCKET}/status", S3_BUCKET, f"{S3_BUCKET}/status"),
     *(CLOUDSQL, f"{CLOUDSQL}/status", SQL_DATABASE, f"{SQL_DATABASE}/status"),
     *(CLASSES, f"{CLASSES}/status", QUOTAS, f"{QUOTAS}/status", LIMIT_RANGES),
     *(PROVIDER_CONFIGS, f"{PROVIDER_CONFIGS}/status"),
@@ -50,8 +53,7 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
     "watcher": {
         kind: {"list", "watch"}
         for kind in (
-            MYSQL,
-            POSTGRESQL,
+            *CLAIMS,
             *CONCRETES,
             CLASSES,
             QUOTAS,
@@ -61,8 +63,8 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         )
     },
     "scheduler": {
-        **{claim: {"get", "list"} for claim in (MYSQL, POSTGRESQL)},
-        **{f"{claim}/status": {"patch"} for claim in (MYSQL, POSTGRESQL)},
+        **{claim: {"get", "list"} for claim in CLAIMS},
+        **{f"{claim}/status": {"patch"} for claim in CLAIMS},
         **{concrete: {"get", "list", "create", "patch", "delete"} for concrete in CONCRETES},
         **{kind: {"get", "list"} for kind in (CLASSES, QUOTAS, LIMIT_RANGES)},
         **{f"{kind}/status": {"patch"} for kind in (CLASSES, QUOTAS)},
@@ -76,8 +78,8 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         EVENTS: {"create", "patch"},
     },
     "secrets-writer": {
-        **{claim: {"get"} for claim in (MYSQL, POSTGRESQL)},
-        **{f"{claim}/status": {"patch"} for claim in (MYSQL, POSTGRESQL)},
+        **{claim: {"get"} for claim in CLAIMS},
+        **{f"{claim}/status": {"patch"} for claim in CLAIMS},
         **{concrete: {"get"} for concrete in CONCRETES},
         **{
             kind: {"get", "create", "patch", "delete"}

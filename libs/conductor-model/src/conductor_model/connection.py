@@ -13,7 +13,7 @@ from conductor_model.concrete import Endpoint
 
 
 class CredentialsIncomplete(ValueError):
-    """The credentials Secret lacks what a connection needs; the text names the key, never a value."""
+    """The credentials Secret, or the resource, lacks what a connection needs; the text names the key, never a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,13 @@ class Connectable:
     """The resource's ``connection_facts``."""
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """The decoded data of its credentials Secret."""
+
+    def fact(self, key: str) -> str:
+        """Raises CredentialsIncomplete."""
+        try:
+            return self.facts[key]
+        except KeyError:
+            raise CredentialsIncomplete(f'the resource does not say its "{key}"') from None
 
     def credential(self, key: str) -> str:
         """Raises CredentialsIncomplete."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 
 from conductor_model import (
+    bucket,
     cloudsql,
     databases,
     limitrange,
@@ -23,8 +24,10 @@ from conductor_model import (
     quota,
     rds,
     resourceclass,
+    s3bucket,
     sqldatabase,
 )
+from conductor_model.bucket import BUCKET
 from conductor_model.claims import Claim
 from conductor_model.cloudsql import CLOUDSQL_INSTANCE
 from conductor_model.concrete import Concrete
@@ -36,9 +39,11 @@ from conductor_model.quota import CLAIM_QUOTA
 from conductor_model.rds import RDS_INSTANCE
 from conductor_model.refs import GroupKind, ResourceType
 from conductor_model.resourceclass import RESOURCE_CLASS
+from conductor_model.s3bucket import S3_BUCKET
 from conductor_model.sqldatabase import SQL_DATABASE
 
 __all__ = [
+    "BUCKET",
     "BY_GROUP_KIND",
     "CLAIM_LIMIT_RANGE",
     "CLAIM_MODELS",
@@ -53,6 +58,7 @@ __all__ = [
     "PROVIDER_CONFIG",
     "RDS_INSTANCE",
     "RESOURCE_CLASS",
+    "S3_BUCKET",
     "SQL_DATABASE",
     "WATCHED_KINDS",
     "KindsConflict",
@@ -90,7 +96,9 @@ def registered(kinds: Iterable[Kind]) -> dict[GroupKind, Kind]:
 
 OWN_KINDS: tuple[Kind, ...] = (
     *databases.KINDS,
+    bucket.KIND,
     rds.KIND,
+    s3bucket.KIND,
     sqldatabase.KIND,
     cloudsql.KIND,
     resourceclass.KIND,
