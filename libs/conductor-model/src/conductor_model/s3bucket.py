@@ -31,7 +31,6 @@ KeyArn = Annotated[
     StringConstraints(max_length=256, pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$"),
 ]
 RuleId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-TagKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
 Days = Annotated[int, Field(ge=1, le=36500)]
 
@@ -134,7 +133,7 @@ class S3BucketSpec(ConcreteSpec):
         description="Delete the bucket's objects, all versions of them, when the bucket is deleted. Without this, a "
         "bucket that holds anything stays, and Synced says BucketNotEmpty.",
     )
-    tags: dict[TagKey, TagValue] = Field(
+    tags: dict[str, TagValue] = Field(
         default_factory=dict, max_length=40, description="Tags of yours, beside Conductor's own."
     )
 
