@@ -94,7 +94,7 @@ def test_retain_keeps_the_instance_released_until_an_administrator_clears_the_re
     stage.claim("second", resourceName=name)
     waiting = stage.wait_claim("second", lambda found: condition(found, "Scheduled")["status"] == "False")
     assert (
-        "is Released: an administrator must clear its claimRefs first"
+        "is Released: its administrator has not confirmed yet that it is clean"
         in condition(waiting, "Scheduled")["message"]
     )
 
