@@ -10,7 +10,7 @@ from conductor_model.quantity import Quantity
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.ranges import as_read, violations
 
-SCALES = SchedulerConfig()
+SCALES = SchedulerConfig().scales
 
 
 def storage(amount: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import Wait, decide
+from conductor_scheduler.policy import Policy
 from conductor_scheduler.release import Rewrite, finalizers, let_go, orphaned_refs, release, unfinished
 from conductor_scheduler.template import name_for
 
@@ -100,7 +101,7 @@ def test_a_released_resource_is_not_bound_again_until_its_references_are_cleared
 ):
     former, claim = make_claim("former"), make_claim("next")
     released = make_rds("rds", refs=(ref_to(former, releasedAt="2026-01-01T00:00:00Z"),), maxClaims=5)
-    assert decide(claim, view_of(claim, released), SchedulerConfig()) == Wait(
+    assert decide(claim, view_of(claim, released), Policy(SchedulerConfig())) == Wait(
         "NothingFits", "0/1 fit: rds: is Released: its administrator has not confirmed yet that it is clean"
     )
 

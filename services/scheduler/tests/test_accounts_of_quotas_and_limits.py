@@ -15,7 +15,7 @@ from conductor_scheduler.accounts import Taking, made, over_limit, shortage, tak
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.template import draft
 
-SCALES = SchedulerConfig()
+SCALES = SchedulerConfig().scales
 GI = Quantity.parse("1Gi").nanos
 
 

@@ -13,13 +13,13 @@ def test_scales_and_regions_are_read_from_the_file(tmp_path):
     path = tmp_path / "scheduler.yaml"
     path.write_text("costScale: [cheap, dear]\nregions: {europe: [eu-west-1]}\n")
     config = load(path)
-    assert config.cost_rank("dear") == 1
-    assert config.region_contains("europe", "eu-west-1")
+    assert config.scales.cost_rank("dear") == 1
+    assert config.scales.region_contains("europe", "eu-west-1")
 
 
 def test_a_region_hierarchy_that_loops_ends():
     config = SchedulerConfig(regions={"a": ("b",), "b": ("a",)})
-    assert not config.region_contains("a", "c")
+    assert not config.scales.region_contains("a", "c")
 
 
 @pytest.mark.parametrize("text", ["costScales: [a]", "regions: 5", ": ["])
@@ -32,4 +32,4 @@ def test_a_mistake_in_the_file_is_an_error_that_names_it(tmp_path, text):
 
 @pytest.mark.parametrize("word", ["NaN", "sNaN", "Infinity", "-Infinity"])
 def test_a_word_that_happens_to_be_no_real_number_is_just_a_word(word):
-    assert SchedulerConfig().cost_rank(word) is None
+    assert SchedulerConfig().scales.cost_rank(word) is None

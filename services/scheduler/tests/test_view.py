@@ -78,6 +78,7 @@ def test_nothing_is_kept_of_what_is_gone(make_claim, make_rds, make_class, ref_t
     for each in objects:
         view.forget(each.key)
     assert view == View(on_change=view.on_change)
+    assert view.catalog.empty
 
 
 def test_an_unreadable_claim_keeps_what_it_says_of_itself(make_claim):

@@ -9,10 +9,10 @@ import pytest
 from conductor_model.annotations import CLASS_LABEL
 from conductor_model.resourceclass import ClassLimits, ClassStatus
 from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.framework import Change
 from conductor_scheduler.usage import accounted, status
-from conductor_scheduler.view import Change
 
-SCALES = SchedulerConfig()
+SCALES = SchedulerConfig().scales
 
 
 def storage(amount: str) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from conductor_model.rds import RDSInstance
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import Bind, Keep, Provision, committed, decide
-from conductor_scheduler.fit import is_full, unavailable
+from conductor_scheduler.plugins.sharing import is_full, unavailable
+from conductor_scheduler.policy import Policy
 from conductor_scheduler.release import Rewrite, finalizers, let_go, orphaned_refs, release, unfinished
 from conductor_scheduler.view import View
 
+POLICY = Policy(SchedulerConfig())
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NAMES = st.sampled_from("abcd")
 SIZES = st.sampled_from(["5Gi", "20Gi", "50Gi"])
@@ -108,7 +110,7 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
         claim = self.view.claims[data.draw(st.sampled_from(sorted(self.view.claims)))]
-        match decide(claim, self.view, SchedulerConfig()):
+        match decide(claim, self.view, POLICY):
             case Bind(concrete=concrete):
                 assert not any(ref.released_at for ref in concrete.spec.claim_refs)
                 assert not concrete.being_deleted

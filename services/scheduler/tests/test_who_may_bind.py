@@ -7,11 +7,14 @@ import pytest
 from conductor_model.namespaces import Namespace
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import Bind, Provision, Wait, decide, helped
+from conductor_scheduler.framework import Change
+from conductor_scheduler.policy import Policy
 from conductor_scheduler.status import chosen
-from conductor_scheduler.view import Change
 
 PRODUCTION = {"from": "Selector", "selector": {"matchLabels": {"tier": "production"}}}
 NOT_FOR_US = "is not for claims of namespace team-a"
+
+POLICY = Policy(SchedulerConfig())
 
 
 def namespace(name="team-a", **labels):
@@ -20,7 +23,7 @@ def namespace(name="team-a", **labels):
 
 
 def decided(claim, view):
-    return decide(claim, view, SchedulerConfig())
+    return decide(claim, view, POLICY)
 
 
 @pytest.mark.parametrize("allowed", [{"from": "Same"}, PRODUCTION])
@@ -112,10 +115,14 @@ def test_what_is_chosen_instead_is_told_without_the_names_of_what_is_for_others(
 
 def test_other_labels_wake_the_waiting_claims_of_that_namespace_only(make_claim, view_of):
     claims = [make_claim("b"), make_claim("a")]
+    view = view_of(*claims)
+    waiting = {claim.key: frozenset({"namespaces"}) for claim in claims}
     before, after = namespace(), namespace(tier="production")
-    woken = helped(Change(after.key, before, after), claims, view_of())
+    woken = helped(Change(after.key, before, after), waiting, view, POLICY)
     assert [claim.metadata.name for claim in woken] == ["a", "b"]
-    assert helped(Change(after.key, None, after), claims, view_of())
-    assert not helped(Change(after.key, after, after), claims, view_of())
+    assert helped(Change(after.key, None, after), waiting, view, POLICY)
+    assert not helped(Change(after.key, after, after), waiting, view, POLICY)
     other = namespace("team-b", tier="production")
-    assert not helped(Change(other.key, None, other), claims, view_of())
+    assert not helped(Change(other.key, None, other), waiting, view, POLICY)
+    of_others = {claim.key: frozenset({"capacity"}) for claim in claims}
+    assert not helped(Change(after.key, before, after), of_others, view, POLICY)

@@ -44,6 +44,11 @@ class Requirements(Model):
     cost: Word | None = Field(None, description="The dearest acceptable cost tier.")
     performance: Word | None = Field(None, description="The lowest acceptable performance tier.")
 
+    @property
+    def further(self) -> Mapping[str, Any]:
+        """The keys beyond these, as they were written; scheduler plugins may understand them."""
+        return self.model_extra or {}
+
 
 class ConnectionNames(Model):
     """What the connection objects beside the claim are called. Each defaults to the claim's name."""

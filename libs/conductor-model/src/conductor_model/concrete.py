@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -57,6 +57,11 @@ class Capabilities(Model):
     region: Word | None = Field(None, description="The region that it serves, in the administrator's words.")
     cost: Word | None = Field(None, description="Its cost tier.")
     performance: Word | None = Field(None, description="Its performance tier.")
+
+    @property
+    def further(self) -> Mapping[str, Any]:
+        """The keys beyond these, as they were written; scheduler plugins may understand them."""
+        return self.model_extra or {}
 
 
 class ClaimRef(Model):

@@ -15,6 +15,7 @@ from conductor_scheduler import VERSION
 from conductor_scheduler.config import ConfigError, SchedulerConfig, load
 from conductor_scheduler.loop import KINDS, NotLeading, Scheduler
 from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.policy import Policy
 from conductor_telemetry import Service, service
 
 log = logging.getLogger("conductor_scheduler")
@@ -47,7 +48,9 @@ async def _schedule(here: Service, kube: KubeClient, config: SchedulerConfig) ->
         async def lead(leadership: Leadership) -> None:
             metrics.leading.set(1)
             try:
-                scheduler = Scheduler(kube, config, metrics, leading=leadership.still_leading, now=_now)
+                scheduler = Scheduler(
+                    kube, Policy(config), metrics, leading=leadership.still_leading, now=_now
+                )
                 here.ready("caught up", lambda: scheduler.caught_up)
                 await scheduler.run(bus.follow(KINDS))
             except* NotLeading:

@@ -5,13 +5,13 @@ Read from the YAML file that ``CONDUCTOR_SCHEDULER_CONFIG`` names; without it, w
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError
 
 from conductor_model.meta import Model
+from conductor_scheduler.scales import Scales
 
 
 class ConfigError(Exception):
@@ -30,35 +30,9 @@ class SchedulerConfig(Model):
     performance_scale: tuple[str, ...] = Field(("low", "medium", "high"), alias="performanceScale")
     """Slowest first."""
 
-    def region_contains(self, wanted: str, offered: str) -> bool:
-        """Whether ``offered`` is ``wanted``, or lies inside it however deep."""
-        seen: set[str] = set()
-        inside = [wanted]
-        while inside:
-            region = inside.pop()
-            if region == offered:
-                return True
-            if region not in seen:
-                seen.add(region)
-                inside.extend(self.regions.get(region, ()))
-        return False
-
-    def cost_rank(self, cost: str) -> Decimal | None:
-        return _rank(self.cost_scale, cost)
-
-    def performance_rank(self, performance: str) -> Decimal | None:
-        return _rank(self.performance_scale, performance)
-
-
-def _rank(scale: tuple[str, ...], word: str) -> Decimal | None:
-    """A word's place on the scale, or the number that it is; None when it is neither."""
-    if word in scale:
-        return Decimal(scale.index(word))
-    try:
-        number = Decimal(word)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+    @property
+    def scales(self) -> Scales:
+        return Scales(self.regions, self.cost_scale, self.performance_scale)
 
 
 def load(path: Path | None) -> SchedulerConfig:

@@ -29,13 +29,14 @@ from conductor_model.kinds import (
 from conductor_model.namespaces import NAMESPACE
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_scheduler.commit import Committer, NotLeading
-from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import helped
 from conductor_scheduler.dirty import DirtyKeys
+from conductor_scheduler.framework import Change
 from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.policy import Policy
 from conductor_scheduler.settle import Settler
 from conductor_scheduler.usage import accounted
-from conductor_scheduler.view import Change, View, affected
+from conductor_scheduler.view import View, affected
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Scheduler:
     def __init__(
         self,
         kube: KubeClient,
-        config: SchedulerConfig,
+        policy: Policy,
         metrics: Metrics,
         *,
         leading: Callable[[], bool],
@@ -66,7 +67,7 @@ class Scheduler:
         self._compare_every = compare_every
         self._dirty = DirtyKeys()
         self._commit = Committer(kube, self.view, leading)
-        self._settler = Settler(self.view, self._commit, config, metrics, now=now, mark=self._dirty.mark)
+        self._settler = Settler(self.view, self._commit, policy, metrics, now=now, mark=self._dirty.mark)
         self._in_flight = asyncio.Semaphore(_WRITES_IN_FLIGHT)
         self._caught_up = asyncio.Event()
 
@@ -189,8 +190,7 @@ class Scheduler:
                 self._dirty.mark(key)
         for key in accounted(change, self.view):
             self._dirty.mark(key)
-        waiting = (self.view.claims[key] for key in self._settler.waiting if key in self.view.claims)
-        for claim in helped(change, waiting, self.view):
+        for claim in helped(change, self._settler.waiting, self.view, self._settler.policy):
             self._dirty.mark(claim.key)
 
     async def _settle_dirty(self, tasks: asyncio.TaskGroup) -> None:

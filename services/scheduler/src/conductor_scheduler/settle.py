@@ -20,7 +20,6 @@ from conductor_model.kinds import CLAIM_MODELS, CONCRETE_MODELS
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_scheduler import status, usage
 from conductor_scheduler.commit import Committer
-from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import (
     Bind,
     Keep,
@@ -31,6 +30,7 @@ from conductor_scheduler.decide import (
     decide,
 )
 from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.policy import Policy
 from conductor_scheduler.release import let_go, orphaned_refs, release, unfinished
 from conductor_scheduler.usage import Accounted
 from conductor_scheduler.view import Unreadable, View, claim_key
@@ -51,19 +51,19 @@ class Settler:
         self,
         view: View,
         commit: Committer,
-        config: SchedulerConfig,
+        policy: Policy,
         metrics: Metrics,
         *,
         now: Callable[[], datetime],
         mark: Callable[[ObjectKey], None],
     ) -> None:
-        self.waiting: set[ObjectKey] = set()
-        """Claims that nothing fits at present."""
+        self.waiting: dict[ObjectKey, frozenset[str]] = {}
+        """Claims that nothing fits at present, and the plugins that refused them something."""
         self.traces: dict[ObjectKey, str] = {}
         """The traceparent of each claim's last message."""
         self._view = view
         self._commit = commit
-        self._config = config
+        self.policy = policy
         self._metrics = metrics
         self._now = now
         self._mark = mark
@@ -77,7 +77,7 @@ class Settler:
             claim = self._view.claims.get(key)
             return key in self._view.unreadable or (claim is not None and not claim.being_deleted)
         if (found := self._accounted(key)) is not None:
-            return self._commit.differs(found, usage.status(found, self._view, self._config))
+            return self._commit.differs(found, usage.status(found, self._view, self.policy.scales))
         concrete = self._view.concretes.get(key)
         return key in self._doubted or (
             concrete is not None
@@ -87,7 +87,7 @@ class Settler:
 
     def forget(self, key: ObjectKey) -> None:
         """The object is gone, whatever has its name now."""
-        self.waiting.discard(key)
+        self.waiting.pop(key, None)
         self.traces.pop(key, None)
         self._unsure.pop(key, None)
 
@@ -97,7 +97,7 @@ class Settler:
     async def settle(self, key: ObjectKey) -> float:
         """Do what there is to do about an object. Returns for how many seconds there is then nothing to do about it."""
         if (found := self._accounted(key)) is not None:
-            await self._commit.write_usage(found, usage.status(found, self._view, self._config))
+            await self._commit.write_usage(found, usage.status(found, self._view, self.policy.scales))
             return usage.EVERY
         if key.group_kind not in CLAIM_MODELS:
             await self._settle_concrete(key)
@@ -117,13 +117,13 @@ class Settler:
         bound = self._view.bound_to(claim.uid)
         if any(self._view.is_assumed(concrete.key) for concrete in bound):
             return  # The outcome of its binding is being found out; that marks the claim again.
-        decision = decide(claim, self._view, self._config)
+        decision = decide(claim, self._view, self.policy)
         self._metrics.attempts.labels(type(decision).__name__.lower()).inc()
         if not isinstance(decision, Wait):
-            self.waiting.discard(claim.key)
+            self.waiting.pop(claim.key, None)
         match decision:
-            case Wait(reason, message):
-                await self._wait(claim, reason, message)
+            case Wait(reason, message, refused_by):
+                await self._wait(claim, reason, message, refused_by)
             case Keep():
                 await self._keep(claim, decision)
             case Bind():
@@ -133,8 +133,10 @@ class Settler:
             case Vanished():
                 await self._verify_vanished(claim, decision)
 
-    async def _wait(self, claim: Claim, reason: str, message: str) -> None:
-        self.waiting.add(claim.key)
+    async def _wait(
+        self, claim: Claim, reason: str, message: str, refused_by: frozenset[str] = frozenset()
+    ) -> None:
+        self.waiting[claim.key] = refused_by
         await self._report(claim, status.pending(claim, reason, message[:_MESSAGE_LENGTH], self._now()))
 
     async def _bind(self, claim: Claim, decision: Bind) -> None:
@@ -268,7 +270,7 @@ class Settler:
         attributes: dict[str, str | int] = {
             **_place(claim),
             "conductor.chosen": str(chosen),
-            "conductor.candidates": len(decision.verdicts),
+            "conductor.candidates": decision.tally.total,
         }
         with tracer.start_as_current_span(f"{name} {claim.kind}", context=context, attributes=attributes):
             yield

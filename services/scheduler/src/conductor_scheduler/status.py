@@ -8,7 +8,7 @@ from typing import Any
 from conductor_model.claims import BoundResource, Claim, ClaimCondition, ClaimPhase, ClaimStatus
 from conductor_model.concrete import Concrete
 from conductor_model.conditions import Condition, condition, with_condition
-from conductor_scheduler.decide import Bind, Provision, Verdict, reasons
+from conductor_scheduler.decide import Bind, Provision, summary
 
 OWNED_CONDITIONS = frozenset({ClaimCondition.SCHEDULED.value, ClaimCondition.BOUND.value})
 
@@ -80,23 +80,13 @@ def lost(claim: Claim, reason: str, message: str, now: datetime) -> ClaimStatus:
 
 def chosen(decision: Bind | Provision) -> tuple[str, str]:
     """Reason and message of ``Scheduled=True``."""
-    fit = sum(1 for verdict in decision.verdicts if verdict.reason is None)
-    counts = f"{fit}/{len(decision.verdicts)} fit"
+    tally = decision.tally
+    counts, against = f"{tally.fit}/{tally.total} fit", summary(tally).partition(": ")[2]
+    why = f" ({against})" if against else ""
     if isinstance(decision, Bind):
-        return (
-            "ResourceChosen",
-            f"{counts}, chose {decision.concrete.metadata.name}{_against(decision.verdicts)}",
-        )
+        return "ResourceChosen", f"{counts}, chose {decision.concrete.metadata.name}{why}"
     made = f"{decision.draft.key.name} from class {decision.source.metadata.name}"
-    return "Provisioning", f"{counts}, provisioning {made}{_against(decision.verdicts)}"
-
-
-def _against(verdicts: tuple[Verdict, ...]) -> str:
-    """The reasons against the first few others."""
-    refused = reasons(verdicts)
-    if not refused:
-        return ""
-    return f" ({'; '.join(refused[:3])}{f'; and {len(refused) - 3} more' if len(refused) > 3 else ''})"
+    return "Provisioning", f"{counts}, provisioning {made}{why}"
 
 
 def as_applied(status: ClaimStatus) -> dict[str, Any]:

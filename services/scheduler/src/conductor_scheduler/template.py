@@ -80,27 +80,32 @@ def draft(claim: Claim, source: ResourceClass) -> Draft:
 
     The claim may set what its kind ``overrides``. Raises TemplateError.
     """
+    more = {**claim.overrides(source.template.spec), "claimRefs": [claim_ref(claim)]}
+    return _made(source, name_for(claim), more)
+
+
+def prototype(source: ResourceClass, overrides: Mapping[str, Any]) -> Concrete:
+    """What the class would make for whomever sets ``overrides``. Raises TemplateError."""
+    return _made(source, "prototype", overrides).concrete
+
+
+def _made(source: ResourceClass, name: str, overrides: Mapping[str, Any]) -> Draft:
     template = source.template
     group_kind = template.gvk.group_kind
     model = CONCRETE_MODELS.get(group_kind)
     if model is None:
         raise TemplateError(f"its template's kind {group_kind} is not known")
-    spec: dict[str, Any] = {**template.spec, **claim.overrides(template.spec)}
-    spec.setdefault(
-        "capabilities", source.capabilities.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    )
+    capabilities = source.capabilities.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    said: dict[str, Any] = {"rebindPolicy": source.rebind_policy.value, "resourceClass": source.metadata.name}
     if source.allowed_namespaces is not None:
-        spec["allowedNamespaces"] = source.allowed_namespaces.model_dump(
+        said["allowedNamespaces"] = source.allowed_namespaces.model_dump(
             mode="json", by_alias=True, exclude_unset=True
         )
-    spec["rebindPolicy"] = source.rebind_policy.value
-    spec["resourceClass"] = source.metadata.name
-    spec["claimRefs"] = [claim_ref(claim)]
     body: dict[str, Any] = {
         "apiVersion": template.api_version,
         "kind": template.kind,
         "metadata": {
-            "name": name_for(claim),
+            "name": name,
             "namespace": source.metadata.namespace,
             "labels": {
                 **template.metadata.labels,
@@ -110,7 +115,12 @@ def draft(claim: Claim, source: ResourceClass) -> Draft:
             "annotations": dict(template.metadata.annotations),
             "finalizers": [PROVISIONER_FINALIZER, IN_USE_FINALIZER],
         },
-        "spec": spec,
+        "spec": {
+            "capabilities": capabilities,
+            **template.spec,
+            **said,
+            **overrides,
+        },
     }
     try:
         concrete = model.model_validate(body)

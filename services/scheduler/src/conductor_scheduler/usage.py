@@ -17,8 +17,9 @@ from conductor_model.quota import ClaimQuota, QuotaStatus
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
 from conductor_scheduler.accounts import made, takings, used
+from conductor_scheduler.framework import Change
 from conductor_scheduler.ranges import Scales
-from conductor_scheduler.view import Change, View
+from conductor_scheduler.view import View
 
 EVERY = 1.0
 """Seconds between two writes of one status."""

@@ -25,6 +25,8 @@ from conductor_model.namespaces import NAMESPACE, Namespace
 from conductor_model.quota import ClaimQuota
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
+from conductor_scheduler.catalog import Catalog
+from conductor_scheduler.framework import Change
 
 Outer = TypeVar("Outer")
 Inner = TypeVar("Inner")
@@ -38,20 +40,6 @@ class Unreadable:
     problem: str
     claim_status: ClaimStatus = field(default_factory=ClaimStatus)
     """What a claim says of itself already, so that it is not written again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What an object was and what it is; None where it is not there. An unreadable object shows its metadata only."""
-
-    key: ObjectKey
-    before: KubeObject | None
-    after: KubeObject | None
-
-    @property
-    def replaced(self) -> bool:
-        """The object that was there is gone, whether or not another one has its name now."""
-        return self.before is not None and (self.after is None or self.after.uid != self.before.uid)
 
 
 def _nobody(_: Change) -> None:
@@ -79,6 +67,11 @@ class View:
     _bound_in: dict[str, dict[str, ClaimRef]] = field(default_factory=dict)
     _made_from: dict[tuple[str, str], dict[ObjectKey, None]] = field(default_factory=dict)
     _before_assuming: dict[ObjectKey, Concrete] = field(default_factory=dict)
+    catalog: Catalog = field(init=False, compare=False)
+    """What claims can choose from."""
+
+    def __post_init__(self) -> None:
+        self.catalog = Catalog(self)
 
     def observe(self, key: ObjectKey, data: bytes) -> bool:
         """Take an object's JSON into the view. False when the view already has that version or a newer one.
@@ -197,8 +190,10 @@ class View:
             case Claim():
                 self.claims[key] = found
                 self._claim_by_uid[found.uid] = key
+                self._mark_bound_to(found.uid)
             case Concrete():
                 self.concretes[key] = found
+                self.catalog.mark(key)
                 for ref in found.bound_refs:
                     self._bound_to.setdefault(ref.uid or "", {})[key] = None
                     self._bound_in.setdefault(ref.namespace, {})[ref.uid or ""] = ref
@@ -206,6 +201,7 @@ class View:
                     self._made_from.setdefault(place, {})[key] = None
             case ResourceClass():
                 self.classes[key] = found
+                self._mark_of_class(key)
             case ClaimQuota():
                 self.quotas[key] = found
                 self._quotas_in.setdefault(key.namespace, {})[key] = found
@@ -221,8 +217,9 @@ class View:
 
     def _drop(self, key: ObjectKey) -> None:
         self.unreadable.pop(key, None)
-        self.classes.pop(key, None)
         self.namespaces.pop(key, None)
+        if self.classes.pop(key, None) is not None:
+            self._mark_of_class(key)
         if self.quotas.pop(key, None) is not None:
             _without(self._quotas_in, key.namespace, key)
         if self.limit_ranges.pop(key, None) is not None:
@@ -231,15 +228,28 @@ class View:
         claim = self.claims.pop(key, None)
         if claim is not None:
             self._claim_by_uid.pop(claim.uid, None)
+            self._mark_bound_to(claim.uid)
         concrete = self.concretes.pop(key, None)
         if concrete is None:
             return
+        self.catalog.mark(key)
         for ref in concrete.bound_refs:
             _without(self._bound_to, ref.uid or "", key)
             if ref.uid not in self._bound_to:
                 _without(self._bound_in, ref.namespace, ref.uid or "")
         if (place := _class_of(concrete)) is not None:
             _without(self._made_from, place, key)
+
+    def _mark_bound_to(self, uid: str) -> None:
+        """What a claim takes of the resources that it is bound to may be another now."""
+        for key in self._bound_to.get(uid, ()):
+            self.catalog.mark(key)
+
+    def _mark_of_class(self, source: ObjectKey) -> None:
+        """The profile of the resources of this class may be another now."""
+        for key, concrete in self.concretes.items():
+            if (key.namespace, concrete.spec.resource_class) == (source.namespace, source.name):
+                self.catalog.mark(key)
 
 
 def _without(index: dict[Outer, dict[Inner, Any]], outer: Outer, inner: Inner) -> None:

@@ -27,6 +27,7 @@ from conductor_model.refs import ObjectKey, ResourceType
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.loop import KINDS, Scheduler
 from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.policy import Policy
 from conductor_watcher.loop import Watcher
 from conductor_watcher.metrics import Metrics as WatcherMetrics
 
@@ -154,7 +155,7 @@ class World:
     ) -> Scheduler:
         return Scheduler(
             client,
-            config or SchedulerConfig(),
+            Policy(config or SchedulerConfig()),
             Metrics(CollectorRegistry()),
             leading=leading,
             now=lambda: datetime.now(UTC),

@@ -1,0 +1,60 @@
+"""What a plugin may see of the world: the present state, and what is being written as if it were true already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from conductor_model.claims import Claim
+from conductor_model.concrete import ClaimRef, Concrete
+from conductor_model.meta import KubeObject
+from conductor_model.refs import ObjectKey
+from conductor_model.resourceclass import ResourceClass
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an object was and what it is; None where it is not there. An unreadable object shows its metadata only."""
+
+    key: ObjectKey
+    before: KubeObject | None
+    after: KubeObject | None
+
+    @property
+    def replaced(self) -> bool:
+        """The object that was there is gone, whether or not another one has its name now."""
+        return self.before is not None and (self.after is None or self.after.uid != self.before.uid)
+
+
+class World(Protocol):
+    """Read only. Decisions are serial: what an earlier one assumed is in here."""
+
+    @property
+    def claims(self) -> Mapping[ObjectKey, Claim]: ...
+
+    @property
+    def concretes(self) -> Mapping[ObjectKey, Concrete]: ...
+
+    @property
+    def classes(self) -> Mapping[ObjectKey, ResourceClass]: ...
+
+    def claim_of(self, ref: ClaimRef) -> Claim | None:
+        """The claim that a reference means: the one with its uid, whatever bears the name now."""
+        ...
+
+    def bound_to(self, uid: str) -> Sequence[Concrete]:
+        """The resources whose ``claimRefs`` carry the claim's uid."""
+        ...
+
+    def made_from(self, source: ResourceClass) -> Sequence[Concrete]:
+        """What exists of a class, and what is being made from it."""
+        ...
+
+    def class_names(self, concrete: Concrete) -> frozenset[str]:
+        """The names by which the resource's class is meant: its own and its profile."""
+        ...
+
+    def labels_of(self, namespace: str) -> Mapping[str, str] | None:
+        """The labels of a namespace; None when it is not known."""
+        ...

@@ -1,0 +1,18 @@
+"""What exists comes before what would have to be made."""
+
+from __future__ import annotations
+
+from conductor_scheduler.framework import Offer, OfferRating, Request, Setup
+
+
+class ExistingFirst:
+    name = "existing-first"
+
+    def __init__(self, setup: Setup) -> None:
+        pass
+
+    def score_offer(self, request: Request) -> OfferRating:
+        def rate(offer: Offer) -> float:
+            return 100.0 if offer.exists else 0.0
+
+        return rate
