@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from conductor_model.claims import Claim
+from conductor_model.connection import ConnectionFormat, ConnectionKey
 from conductor_secrets_writer.config import Settings
 from conductor_secrets_writer.decide import (
     AskTheApi,
@@ -137,6 +139,25 @@ def test_a_long_story_is_cut(make_claim, make_concrete, long_bound):
     )
     assert isinstance(decision, Report)
     assert len(decision.ready.message) == 300
+
+
+class Directory(Claim):
+    """A claim whose connection holds no secret, and has no endpoint."""
+
+    connection_format = ConnectionFormat("directory", (ConnectionKey("path", "Where it is."),), lambda _: {})
+
+
+def test_what_is_connected_to_without_credentials_is_published_without(make_claim, make_concrete, long_bound):
+    concrete = make_concrete()
+    concrete = concrete.model_copy(
+        update={"status": concrete.status.model_copy(update={"credentials": None})}
+    )
+    claim = Directory.model_validate(make_claim().model_dump(mode="json", by_alias=True))
+
+    decision = decide(claim, concrete, proven=False, now=long_bound, settings=SETTINGS)
+
+    assert isinstance(decision, Publish)
+    assert decision.credentials is None
 
 
 @pytest.mark.parametrize("absent", ["endpoint", "credentials"])

@@ -83,6 +83,11 @@ class ConnectionFormat:
     values: Callable[[Connectable], Mapping[str, str]]
     """The entries by key; a key that does not apply is left out. Raises CredentialsIncomplete."""
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether credentials belong to a connection; without, a resource can be connected to that has none."""
+        return any(key.secret for key in self.keys)
+
     def connection(self, source: Connectable) -> Connection:
         """Raises CredentialsIncomplete."""
         entries = {"type": self.type, "provider": source.provider, **self.values(source)}

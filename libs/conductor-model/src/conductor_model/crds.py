@@ -1,7 +1,8 @@
 """Writes the CustomResourceDefinitions that the models describe: ``python -m conductor_model.crds OUTDIR``.
 
-One file for each kind, the same bytes for the same models. The schemas are structural: references are written out,
-unions with null become optional fields, and nothing else that a structural schema forbids is there.
+Of Conductor's own kinds, or, with ``--kinds my_provisioner.kinds:KINDS``, of those that another package adds. One file
+for each kind, the same bytes for the same models. The schemas are structural: references are written out, unions with
+null become optional fields, and nothing else that a structural schema forbids is there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import yaml
@@ -21,6 +23,7 @@ from conductor_model.meta import KubeObject
 Json = dict[str, Any]
 
 HEADER = "# Generated from the models in libs/conductor-model: edit those and run `make crds`.\n"
+HEADER_OF_OTHERS = "# Generated from the models by `python -m conductor_model.crds`: edit those.\n"
 
 _LINE_LENGTH = 110
 _WRAP = re.compile(r"(?<!\n)\n(?!\n)")
@@ -92,16 +95,20 @@ def schema_of(model: type[KubeObject]) -> Json:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the CustomResourceDefinitions of Conductor's kinds.")
     parser.add_argument("outdir", type=Path, help="the folder for one file per kind")
-    outdir: Path = parser.parse_args().outdir
+    parser.add_argument("--kinds", metavar="MODULE:NAME", help="a tuple of kinds, instead of Conductor's own")
+    arguments = parser.parse_args()
+    outdir: Path = arguments.outdir
     outdir.mkdir(parents=True, exist_ok=True)
-    for name, text in files().items():
+    given = arguments.kinds is not None
+    found = files(resolve_name(arguments.kinds), HEADER_OF_OTHERS) if given else files()
+    for name, text in found.items():
         (outdir / name).write_text(text)
 
 
-def files(kinds: Iterable[Kind] = OWN_KINDS) -> dict[str, str]:
+def files(kinds: Iterable[Kind] = OWN_KINDS, header: str = HEADER) -> dict[str, str]:
     """The text of every file, by its name."""
     return {
-        f"{kind.type.gvk.group}_{kind.type.plural}.yaml": HEADER
+        f"{kind.type.gvk.group}_{kind.type.plural}.yaml": header
         + yaml.safe_dump(crd(kind), sort_keys=True, width=_LINE_LENGTH, allow_unicode=True)
         for kind in kinds
     }

@@ -81,7 +81,8 @@ class Publish:
     concrete: Concrete
     endpoint: Endpoint | None
     """None only for claims that have no Service."""
-    credentials: Credentials
+    credentials: Credentials | None
+    """None only for claims that are connected to without any."""
 
 
 Decision = Nothing | Wait | AskTheApi | Report | Publish
@@ -106,7 +107,8 @@ def decide(
     endpoint, credentials = concrete.status.endpoint, concrete.status.credentials
     connectable = is_true(concrete.status.conditions, ConcreteCondition.READY)
     addressed = endpoint is not None or claim.service_name is None
-    if connectable and addressed and credentials is not None:
+    known = credentials is not None or not claim.connection_format.has_secrets
+    if connectable and addressed and known:
         return Publish(concrete, endpoint, credentials)
     if claim.status.binding is not None:
         return Report(_unavailable(claim, concrete, bound))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -144,7 +144,8 @@ class ClaimHandler:
             try:
                 connection = await self._connection(claim, publish)
             except CredentialsIncomplete as problem:
-                text = f'Secret "{publish.credentials.secret_name}" of {concrete.kind} {concrete.metadata.name}: {problem}.'
+                secret = f'Secret "{publish.credentials.secret_name}" of ' if publish.credentials else ""
+                text = f"{secret}{concrete.kind} {concrete.metadata.name}: {problem}."
                 await self._report(claim, not_published(claim, ReadyReason.CREDENTIALS_MISSING, text))
                 return RequeueAfter(settings.unconfirmed)
             published = await self._parts.publisher.publish(claim, connection)
@@ -162,18 +163,24 @@ class ClaimHandler:
         return RequeueAfter(self._next_resync())
 
     async def _connection(self, claim: Claim, publish: Publish) -> Connection:
-        """The credentials are read anew each time: they are never kept, and never come over the bus."""
         concrete = publish.concrete
-        namespace, name = concrete.metadata.namespace, publish.credentials.secret_name
-        try:
-            raw = await self._parts.client.get(SECRETS, namespace, name)
-        except NotFound:
-            raise CredentialsIncomplete("it does not exist") from None
-        encoded = _SecretData.model_validate_json(raw).data
-        credentials = {key: base64.b64decode(value) for key, value in encoded.items()}
+        credentials = (
+            await self._credentials(concrete.metadata.namespace, publish.credentials.secret_name)
+            if publish.credentials is not None
+            else {}
+        )
         return claim.connection_format.connection(
             Connectable(concrete.provider, publish.endpoint, concrete.connection_facts, credentials)
         )
+
+    async def _credentials(self, namespace: str, secret_name: str) -> Mapping[str, bytes]:
+        """They are read anew each time: they are never kept, and never come over the bus."""
+        try:
+            raw = await self._parts.client.get(SECRETS, namespace, secret_name)
+        except NotFound:
+            raise CredentialsIncomplete("it does not exist") from None
+        encoded = _SecretData.model_validate_json(raw).data
+        return {key: base64.b64decode(value) for key, value in encoded.items()}
 
     async def _report(self, claim: Claim, ready: Ready) -> bool:
         """True when the claim did not say so already."""

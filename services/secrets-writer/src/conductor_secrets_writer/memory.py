@@ -28,13 +28,13 @@ class Inputs:
     concrete_uid: str
     endpoint: Endpoint | None
     facts: Mapping[str, str]
-    credentials: Credentials
+    credentials: Credentials | None
     requested_at: str | None
     """The annotation by which a person asks for a fresh look."""
 
     @classmethod
     def of(
-        cls, claim: Claim, concrete: Concrete, endpoint: Endpoint | None, credentials: Credentials
+        cls, claim: Claim, concrete: Concrete, endpoint: Endpoint | None, credentials: Credentials | None
     ) -> Inputs:
         return cls(
             claim.secret_name,

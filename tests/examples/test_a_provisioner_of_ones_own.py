@@ -1,0 +1,87 @@
+"""The example in examples/provisioner-filesystem does on a real API server what its tutorial says."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conductor_dev.api import CONFIG_MAP, NAMESPACE, SECRET, Json, objects_in
+from conductor_dev.waiting import wait_until
+from conductor_model.crds import HEADER_OF_OTHERS, files
+from provisioner_filesystem.kinds import DIRECTORY, FILESYSTEM_DIRECTORY, KINDS
+
+PATIENCE = 60.0
+
+
+def ready(found: Json) -> bool:
+    conditions = found.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+@pytest.mark.integration
+def test_a_claim_of_its_kind_becomes_a_directory_and_gives_it_back(
+    installation: Any, example: Path
+) -> None:
+    api, volume = installation.env.api, installation.volumes / "fast"
+    team = f"team-{uuid.uuid4().hex[:8]}"
+    api.create(NAMESPACE, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}})
+    (offered,), (claim,) = (objects_in(example / "manifests" / name) for name in ("class.yaml", "claim.yaml"))
+    api.apply(offered)
+    claim["metadata"]["namespace"] = team
+    api.apply(claim)
+
+    def claimed() -> Json | None:
+        installation.env.check_parts()
+        found = api.get(DIRECTORY, team, "uploads")
+        return found if ready(found) else None
+
+    bound = wait_until("the claim is Ready", claimed, timeout=PATIENCE)["status"]["boundResource"]
+    path = Path(api.get(CONFIG_MAP, team, "uploads")["data"]["path"])
+    secret = api.get(SECRET, team, "uploads")
+    assert secret["type"] == "servicebinding.io/directory"
+    assert {key: base64.b64decode(value).decode() for key, value in secret["data"].items()} == {
+        "type": "directory",
+        "provider": "filesystem",
+        "path": str(path),
+    }
+    assert list(volume.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o770
+    (path / "a-file").write_text("ours")
+
+    api.delete(DIRECTORY, team, "uploads")
+
+    def gone() -> bool:
+        installation.env.check_parts()
+        return api.find(FILESYSTEM_DIRECTORY, bound["namespace"], bound["name"]) is None
+
+    wait_until("the directory's object is gone", gone, timeout=PATIENCE)
+    assert list(volume.iterdir()) == []
+
+
+def test_the_services_know_its_kinds_by_its_being_installed(installed: Path) -> None:
+    told = "from conductor_model.kinds import WATCHED_KINDS; print(*(each.plural for each in WATCHED_KINDS))"
+    known = [
+        subprocess.run(
+            [sys.executable, "-c", told],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for path in ("", str(installed))
+    ]
+    assert set(known[1]) - set(known[0]) == {"directories", "filesystemdirectories"}
+
+
+def test_its_crds_are_those_of_its_models(example: Path) -> None:
+    committed = {file.name: file.read_text() for file in (example / "chart" / "crds").iterdir()}
+    assert committed == files(KINDS, HEADER_OF_OTHERS), (
+        "python -m conductor_model.crds examples/provisioner-filesystem/chart/crds --kinds provisioner_filesystem.kinds:KINDS"
+    )
