@@ -8,6 +8,7 @@ bin=$1/bin
 packages=$(for folder in libs/*/src/* services/*/src/* dev/src/*; do [ -f "$folder/py.typed" ] && echo "-p $(basename "$folder")"; done)
 # shellcheck disable=SC2086
 "$bin/mypy" $packages
+MYPYPATH=examples/provisioner-filesystem/src "$bin/mypy" -p provisioner_filesystem
 "$bin/lint-imports"
 
 # Generated files are what the models say.

@@ -51,7 +51,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> I
     volumes = folder / "volumes"
     (volumes / "fast").mkdir(parents=True)
     with Environment.start(folder / "environment", rds_delay=0) as env:
-        crds = [manifest for file in sorted((EXAMPLE / "chart" / "crds").iterdir()) for manifest in objects_in(file)]
+        crds = [
+            manifest
+            for file in sorted((EXAMPLE / "chart" / "crds").iterdir())
+            for manifest in objects_in(file)
+        ]
         env.api.apply(crds)
         env.api.wait_served(crds)
         chart = objects_in(render(Chart("chart"), charts=EXAMPLE))

@@ -26,9 +26,7 @@ def ready(found: Json) -> bool:
 
 
 @pytest.mark.integration
-def test_a_claim_of_its_kind_becomes_a_directory_and_gives_it_back(
-    installation: Any, example: Path
-) -> None:
+def test_a_claim_of_its_kind_becomes_a_directory_and_gives_it_back(installation: Any, example: Path) -> None:
     api, volume = installation.env.api, installation.volumes / "fast"
     team = f"team-{uuid.uuid4().hex[:8]}"
     api.create(NAMESPACE, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}})
@@ -82,6 +80,4 @@ def test_the_services_know_its_kinds_by_its_being_installed(installed: Path) -> 
 
 def test_its_crds_are_those_of_its_models(example: Path) -> None:
     committed = {file.name: file.read_text() for file in (example / "chart" / "crds").iterdir()}
-    assert committed == files(KINDS, HEADER_OF_OTHERS), (
-        "python -m conductor_model.crds examples/provisioner-filesystem/chart/crds --kinds provisioner_filesystem.kinds:KINDS"
-    )
+    assert committed == files(KINDS, HEADER_OF_OTHERS), "README.md in the example's folder has the command"
