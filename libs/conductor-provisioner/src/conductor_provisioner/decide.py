@@ -125,7 +125,9 @@ def decide(
 def decide_deletion(resource: Resource[Any, Any], observed: Observation[Any]) -> Ending:
     """How the deletion of an object goes on whose policy is to take the external resource along."""
     if not observed.exists:
-        return Ending.WAIT if observed.busy else Ending.GONE
+        if observed.busy:
+            return Ending.WAIT
+        return Ending.DELETE if observed.leftovers else Ending.GONE
     if observed.ownership is not Ownership.OURS:
         return Ending.NOT_OURS
     return Ending.WAIT if observed.busy else Ending.DELETE

@@ -141,6 +141,8 @@ class Observation(Generic[StatusT]):
 
     exists: bool
     ownership: Ownership = Ownership.OURS
+    leftovers: bool = False
+    """It is not there, but parts of ours that go with it are, such as a user: a deletion takes them along."""
     busy: bool = False
     """An operation is under way: it is neither updated nor deleted now, and looked at again soon."""
     failed: bool = False

@@ -1,0 +1,33 @@
+"""How the deletion of an object goes on, by what is found of its external resource."""
+
+from __future__ import annotations
+
+import pytest
+
+from conductor_model.concrete import ConcreteSpec, ConcreteStatus
+from conductor_provisioner.decide import Ending, decide_deletion
+from conductor_provisioner.driver import NOT_THERE, Observation, Owner, Ownership, Resource
+
+RESOURCE = Resource(
+    external_name="box",
+    owner=Owner("cluster", "uid", "play", "box"),
+    spec=ConcreteSpec(),
+    status=ConcreteStatus(),
+)
+
+
+@pytest.mark.parametrize(
+    ("observed", "ending"),
+    [
+        (NOT_THERE, Ending.GONE),
+        (Observation(exists=False, leftovers=True), Ending.DELETE),
+        (Observation(exists=False, leftovers=True, busy=True), Ending.WAIT),
+        (Observation(exists=False, busy=True), Ending.WAIT),
+        (Observation(exists=True), Ending.DELETE),
+        (Observation(exists=True, busy=True), Ending.WAIT),
+        (Observation(exists=True, ownership=Ownership.ANOTHERS), Ending.NOT_OURS),
+        (Observation(exists=True, ownership=Ownership.NOBODYS), Ending.NOT_OURS),
+    ],
+)
+def test_an_object_goes_when_nothing_of_it_is_left(observed: Observation[ConcreteStatus], ending: Ending):
+    assert decide_deletion(RESOURCE, observed) is ending
