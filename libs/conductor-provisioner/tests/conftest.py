@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -172,6 +172,11 @@ class Cloud:
         if password is not None:
             self.passwords[name] = password
 
+    def untag(self, name: str, keys: Iterable[str]) -> None:
+        there = self.things[name]
+        left = {key: value for key, value in there.tags.items() if key not in set(keys)}
+        self.things[name] = replace(there, tags=left)
+
     def remove(self, name: str, *, unlock: bool) -> None:
         there = self.things[name]
         if there.locked and not unlock:
@@ -233,6 +238,10 @@ class BoxDriver:
     async def delete(self, resource: Resource[BoxSpec, BoxStatus], observed: Observation[BoxStatus]) -> None:
         name, unlock = resource.external_name, not resource.spec.locked
         await self.cloud.call("delete", name, lambda: self.cloud.remove(name, unlock=unlock))
+
+    async def release(self, resource: Resource[BoxSpec, BoxStatus], observed: Observation[BoxStatus]) -> None:
+        name, tags = resource.external_name, resource.owner.tags
+        await self.cloud.call("release", name, lambda: self.cloud.untag(name, tags))
 
     def _credentials(self, resource: Resource[BoxSpec, BoxStatus]) -> tuple[str, str]:
         if self.credentials_from is CredentialsFrom.CONDUCTOR:

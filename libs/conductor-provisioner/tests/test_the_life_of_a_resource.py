@@ -197,6 +197,55 @@ async def test_retain_lets_the_object_go_and_keeps_instance_and_secret(world: An
     assert list(world.secrets) == ["orders-credentials"]
 
 
+async def test_what_was_retained_is_nobodys_and_can_be_given_to_another_object(
+    world: Any, build: Any
+) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    name = world.object.status.external_name
+    world.delete()
+    await world.comes_to_rest()
+    assert world.cloud.things[name].tags == {}
+
+    heir = build(
+        annotations={"conductor.io/external-name": name}, credentialsSecretRef={"name": "orders-credentials"}
+    )
+    world.cluster.put(heir, uid="another-uid")
+    await world.comes_to_rest()
+
+    assert world.condition("Ready")[0] == "True"
+    assert world.object.status.external_name == name
+    assert world.cloud.creates == [name]
+    assert world.cloud.things[name].tags["conductor.io/concrete-uid"] == "another-uid"
+
+
+async def test_a_cloud_that_refuses_to_take_tags_off_keeps_no_object(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    world.cloud.fails_next["release"] = Refused("RemoveTags", "box", "AccessDenied", "no")
+    world.delete()
+
+    assert await world.told() == Done()
+
+    assert world.gone
+    assert [reason for reason, _ in world.cluster.warnings] == ["NotReleased"]
+
+
+async def test_tags_that_could_not_be_taken_off_just_now_are_taken_off_later(world: Any, build: Any) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    world.cloud.fails_next["release"] = Transient("RemoveTags", "box", "Busy", "later")
+    world.delete()
+
+    with pytest.raises(Transient):
+        await world.told()
+
+    assert not world.gone
+    await world.comes_to_rest()
+    assert world.gone
+    assert [thing.tags for thing in world.cloud.things.values()] == [{}]
+
+
 async def test_a_pause_holds_everything_but_deletion(world: Any, build: Any) -> None:
     world.cluster.put(build(rebindPolicy="Delete"))
     await world.comes_to_rest()

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from conductor_model.concrete import ConcreteSpec, ConcreteStatus, Endpoint
 from conductor_model.quantity import Quantity
@@ -211,6 +211,19 @@ class Sweeps(Protocol):
     """Of a driver whose cloud can list what carries a tag: what the orphan sweep asks."""
 
     def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]: ...
+
+
+@runtime_checkable
+class Releases(Protocol):
+    """Of a driver that can take its owner's tags off what outlives its object.
+
+    It is nobody's from then on: another object may be given it by ``conductor.io/external-name``, and the orphan sweep does
+    not count it. Without this, an administrator takes the tags off by hand.
+    """
+
+    async def release(self, resource: Resource[Any, Any], observed: Observation[Any]) -> None:
+        """Called, once or more often, before an object is let go whose external resource stays."""
+        ...
 
 
 class Calls(Protocol):

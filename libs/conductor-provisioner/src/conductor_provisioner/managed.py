@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from conductor_bus import Done, MalformedMessage, ObjectMessage, RequeueAfter, Work
 from conductor_kube import Forbidden, KubeError
 from conductor_model.annotations import PAUSED, PROVISIONER_FINALIZER, ROTATE_REQUESTED_AT
-from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus, Credentials
+from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus, Credentials, ManagementPolicy
 from conductor_provisioner import names
 from conductor_provisioner.cluster import Cluster, Overtaken, StoredCredentials
 from conductor_provisioner.configs import AMBIENT, NoAccount
@@ -49,6 +49,7 @@ from conductor_provisioner.driver import (
     Observation,
     Owner,
     Ownership,
+    Releases,
     Resource,
     SecretData,
 )
@@ -256,6 +257,7 @@ class ManagedReconciler(Generic[ConcreteT]):
             return Done()
         await self._confirm(round)
         if orphans(concrete.spec):
+            await self._release(round)
             await self._cluster.remove_finalizer(concrete)
             return Done()
         opened = await self._drivers.of(concrete)
@@ -276,6 +278,30 @@ class ManagedReconciler(Generic[ConcreteT]):
         if ending is Ending.NOT_OURS:
             return await self._let_go(round, driver, resource, ours, foreign=not_ours_any_more(resource))
         return await self._tell(round, IN_SYNC, _bounded_soon(observed))
+
+    async def _release(self, round: _Round[ConcreteT]) -> None:
+        """Make nobody's what outlives its object, so that another object may be given it.
+
+        The object goes all the same where the cloud refuses that; while it only fails, this is tried again.
+        """
+        concrete = round.concrete
+        if not concrete.spec.allows(ManagementPolicy.UPDATE):
+            return
+        try:
+            opened = await self._drivers.of(concrete)
+            round.account, driver = opened.account, opened.driver
+            name = name_of(concrete, self._default_name(driver, concrete))
+            if not isinstance(driver, Releases) or isinstance(name, Synced):
+                return
+            resource = self._resource(concrete, name, None)
+            observed = await driver.observe(resource)
+            if observed.exists and observed.ownership is Ownership.OURS:
+                await driver.release(resource, observed)
+        except Retryable:
+            raise
+        except ProviderError as error:
+            text = f"The external resource stays, and still carries this object's tags: {error}"
+            self._cluster.warn(concrete, "NotReleased", text)
 
     async def _let_go(
         self,

@@ -6,7 +6,7 @@ everything, refuses a name that is taken and boxes that are too large, and can b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Literal, TypeVar
@@ -117,6 +117,13 @@ class Shelf:
             raise ShelfError("NotThere", f"{name} is not there")
         self.boxes[name].tags.update(tags)
 
+    async def untag(self, name: str, keys: Iterable[str]) -> None:
+        self._answers()
+        if name not in self.boxes:
+            raise ShelfError("NotThere", f"{name} is not there")
+        for key in keys:
+            self.boxes[name].tags.pop(key, None)
+
     async def remove(self, name: str) -> None:
         self._answers()
         self._idle(name).state = State.REMOVING
@@ -215,6 +222,10 @@ class ShelfDriver:
         except Transient as error:
             if error.code != "NotThere":
                 raise
+
+    async def release(self, resource: BoxResource, observed: BoxObservation) -> None:
+        name = resource.external_name
+        await self._call("Untag", name, lambda: self._shelf.untag(name, resource.owner.tags))
 
     async def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]:
         for name, box in (await self._call("List", "shelf", self._shelf.listed)).items():
