@@ -104,7 +104,7 @@ class MariaDB:
             host=self.host,
             port=self.port,
             user=user,
-            password=self.password if password is None else password,
+            password=(self.password if password is None else password).encode(),
             database=database,
             autocommit=True,
             connect_timeout=30,

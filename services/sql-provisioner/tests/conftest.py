@@ -110,6 +110,10 @@ class Engine(ABC):
     @abstractmethod
     def set_password(self, user: str, password: str) -> None: ...
 
+    @abstractmethod
+    def age(self, user: str) -> None:
+        """Lets the time be over for which the user's password works."""
+
 
 class Postgres(Engine):
     kind = SQLEngine.POSTGRES
@@ -149,6 +153,9 @@ class Postgres(Engine):
     def set_password(self, user: str, password: str) -> None:
         self.ask(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
 
+    def age(self, user: str) -> None:
+        self.ask(sql.SQL("ALTER ROLE {} VALID UNTIL '2000-01-01'").format(sql.Identifier(user)))
+
 
 class Maria(Engine):
     kind = SQLEngine.MYSQL
@@ -187,6 +194,10 @@ class Maria(Engine):
 
     def set_password(self, user: str, password: str) -> None:
         self.ask(f"ALTER USER '{user}'@'%' IDENTIFIED BY '{password}'")
+
+    def age(self, user: str) -> None:
+        expired = "UPDATE conductor_registry.owned SET expires = UTC_TIMESTAMP() WHERE name = '{}'"
+        self.ask(expired.format(user))
 
 
 def new_password() -> str:
@@ -230,6 +241,18 @@ class Stage:
         await self.driver.close()
         self.calls = Recorded()
         self.driver = self.engine.driver(self.calls)
+
+    async def killed(self, work: Awaitable[object], *, after: int, loses_answers: bool) -> bool:
+        """Does the work with a process that dies after so many calls; whether it died before the end."""
+        self.calls.made.clear()
+        self.calls.allowed, self.calls.loses_answers = after, loses_answers
+        try:
+            await work
+        except Died:
+            return True
+        finally:
+            await self.reborn()
+        return False
 
     def opened(self, resource: SQLResource) -> Any:
         assert resource.credentials is not None

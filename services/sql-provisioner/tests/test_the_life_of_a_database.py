@@ -12,7 +12,7 @@ from conductor_provisioner.driver import Ownership
 from conductor_provisioner.errors import Terminal
 
 if TYPE_CHECKING:
-    from conftest import Stage
+    from .conftest import Stage
 
 pytestmark = pytest.mark.integration
 

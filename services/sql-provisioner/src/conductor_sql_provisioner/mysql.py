@@ -98,7 +98,7 @@ class MySQLServer:
             host=endpoint.host,
             port=endpoint.port,
             user=user,
-            password=password,
+            password=password.encode(),  # as text it would be Latin-1
             database=database,
             ssl=self._tls,
             ssl_disabled=self._tls is None,
