@@ -14,6 +14,7 @@ from typing import Self
 
 import pymysql
 
+from conductor_dev.certificates import make_certificates
 from conductor_dev.errors import DevError
 from conductor_dev.ports import free_port
 from conductor_dev.processes import Part, start_on_free_ports
@@ -34,11 +35,13 @@ class MariaDB:
 
     host = "127.0.0.1"
 
-    def __init__(self, part: Part, port: int, password: str) -> None:
+    def __init__(self, part: Part, port: int, password: str, ca: str) -> None:
         self.part = part
         self.port = port
         self.password = password
         """Of `admin`, who may do everything and grant it."""
+        self.ca = ca
+        """The authority of its certificate, as PEM. Clients may connect without TLS, too."""
 
     @classmethod
     def create(cls, folder: Path, *, logs: Path | None = None) -> Self:
@@ -57,7 +60,8 @@ class MariaDB:
             f"CREATE USER IF NOT EXISTS {SUPERUSER}@'%' IDENTIFIED BY '{password}';\n"
             f"GRANT ALL ON *.* TO {SUPERUSER}@'%' WITH GRANT OPTION;\n"
         )
-        hand_over(data, first_steps)
+        certificates = make_certificates(folder / "certificates")
+        hand_over(data, first_steps, certificates.server_certificate, certificates.server_key)
         defaults = "--no-defaults"
         made = subprocess.run(
             as_ordinary_user(
@@ -82,6 +86,7 @@ class MariaDB:
             command = [
                 *(server, defaults, f"--datadir={data}", "--bind-address=127.0.0.1", f"--port={port}"),
                 *(f"--socket={data / 'socket'}", f"--pid-file={data / 'pid'}", f"--init-file={first_steps}"),
+                *(f"--ssl-cert={certificates.server_certificate}", f"--ssl-key={certificates.server_key}"),
                 *(
                     "--innodb-flush-log-at-trx-commit=0",
                     "--innodb-buffer-pool-size=16M",
@@ -94,7 +99,7 @@ class MariaDB:
             ), port
 
         part, port = start_on_free_ports(make)
-        return cls(part, port, password)
+        return cls(part, port, password, certificates.authority.read_text())
 
     def connect(
         self, database: str | None = None, *, user: str = SUPERUSER, password: str | None = None

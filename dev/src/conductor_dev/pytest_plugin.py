@@ -133,7 +133,7 @@ def moto(moto_server: Moto) -> Iterator[Moto]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory, conductor_logs: Path) -> Iterator[PostgreSQL]:
     """A PostgreSQL server for the whole run. Do not kill it: tests that do start one of their own."""
-    with PostgreSQL.create(tmp_path_factory.mktemp("postgres"), logs=conductor_logs) as postgres:
+    with PostgreSQL.create(tmp_path_factory.mktemp("postgres"), logs=conductor_logs, tls=True) as postgres:
         yield postgres
 
 

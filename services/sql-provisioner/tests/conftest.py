@@ -17,6 +17,7 @@ from psycopg import sql
 from conductor_dev.mariadb import MariaDB
 from conductor_dev.postgres import PostgreSQL
 from conductor_model.concrete import Endpoint
+from conductor_model.providerconfig import TlsMode
 from conductor_model.sqldatabase import SQLDatabaseSpec, SQLDatabaseStatus, SQLEngine
 from conductor_provisioner.driver import Observation, Owner, Resource, SecretData
 from conductor_sql_provisioner.driver import SQLDriver
@@ -78,8 +79,11 @@ class Engine(ABC):
     errors: type[Exception]
     """What a client raises at all."""
 
+    tls_port: int
+    ca: str
+
     @abstractmethod
-    def driver(self, calls: Recorded) -> SQLDriver: ...
+    def driver(self, calls: Recorded, address: Address | None = None) -> SQLDriver: ...
 
     @abstractmethod
     def ask(self, query: Any, *, database: str | None = None) -> list[tuple[Any, ...]]:
@@ -127,8 +131,11 @@ class Postgres(Engine):
         self.ask(statement.format(sql.Identifier(ADMIN), sql.Literal(password)))
         self.address = Address(self.kind, Endpoint(host=server.host, port=server.port), ADMIN, password)
 
-    def driver(self, calls: Recorded) -> SQLDriver:
-        return SQLDriver(self.address, PostgreSQLServer(self.address, calls), new_password=new_password)
+        self.tls_port, self.ca = server.tls_port, server.ca
+
+    def driver(self, calls: Recorded, address: Address | None = None) -> SQLDriver:
+        at = address or self.address
+        return SQLDriver(at, PostgreSQLServer(at, calls), new_password=new_password)
 
     def ask(self, query: Any, *, database: str | None = None) -> list[tuple[Any, ...]]:
         with self.server.connect(database or "postgres") as connection:
@@ -170,8 +177,11 @@ class Maria(Engine):
         self.ask(f"GRANT {OF_A_DATABASE}, DELETE HISTORY ON *.* TO {ADMIN}@'%' WITH GRANT OPTION")
         self.address = Address(self.kind, Endpoint(host=server.host, port=server.port), ADMIN, password)
 
-    def driver(self, calls: Recorded) -> SQLDriver:
-        return SQLDriver(self.address, MySQLServer(self.address, calls), new_password=new_password)
+        self.tls_port, self.ca = server.port, server.ca
+
+    def driver(self, calls: Recorded, address: Address | None = None) -> SQLDriver:
+        at = address or self.address
+        return SQLDriver(at, MySQLServer(at, calls), new_password=new_password)
 
     def ask(self, query: Any, *, database: str | None = None) -> list[tuple[Any, ...]]:
         with self.server.connect(database) as connection:
@@ -304,6 +314,23 @@ async def stage(engine: Engine) -> AsyncIterator[Stage]:
 async def on_postgres(postgres_engine: Postgres) -> AsyncIterator[Stage]:
     async with staged(postgres_engine) as stage:
         yield stage
+
+
+@pytest.fixture
+async def with_tls(engine: Engine) -> AsyncIterator[Callable[[TlsMode, str], Stage]]:
+    """Makes a stage that reaches the server in this mode, and trusts this authority."""
+    stages: list[Stage] = []
+
+    def make(mode: TlsMode, authority: str) -> Stage:
+        endpoint = Endpoint(host=engine.address.endpoint.host, port=engine.tls_port)
+        address = replace(engine.address, endpoint=endpoint, tls=mode, certificates=authority)
+        calls = Recorded()
+        stages.append(Stage(engine, engine.driver(calls, address), calls))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        await stage.driver.close()
 
 
 @contextlib.asynccontextmanager

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
 from conductor_model.concrete import ConcreteSpec
 from conductor_model.sqldatabase import SQLDatabaseSpec
-from conductor_provisioner.driver import CredentialsFrom, Owner, Ownership, SecretData
+from conductor_provisioner.driver import (
+    CLUSTER_TAG,
+    OBJECT_TAG,
+    UID_TAG,
+    CredentialsFrom,
+    Owner,
+    Ownership,
+    SecretData,
+    Tagged,
+)
 from conductor_provisioner.errors import Refused, Terminal
 from conductor_sql_provisioner.decide import (
     Issue,
@@ -66,6 +75,19 @@ class SQLDriver:
         names = self._names(resource)
         for step in steps_to_remove(resource, await self._server.look(names)):
             await self._server.carry_out(step, names)
+
+    async def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]:
+        """Databases, and what is left of some; not those that were to be kept."""
+        seen: set[str] = set()
+        everything = await self._server.marked()
+        for each in sorted(everything, key=lambda marked: not marked.is_database):
+            tags = each.mark.tags
+            uid = tags.get(UID_TAG, "")
+            if tags.get(CLUSTER_TAG) == cluster_id and each.mark.stage is not Stage.KEPT and uid not in seen:
+                seen.add(uid)
+                what = "database" if each.is_database else "users of a database that is gone"
+                host = self._address.endpoint.host
+                yield Tagged(each.name, uid, f"{what} on {host}, made for {tags.get(OBJECT_TAG, '')}")
 
     async def close(self) -> None:
         await self._server.close()

@@ -19,12 +19,13 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from conductor_model.providerconfig import TlsMode
 from conductor_provisioner.driver import Calls
 from conductor_provisioner.errors import ProviderError, Refused, Terminal, Transient
 from conductor_sql_provisioner.marks import Mark, Stage
 from conductor_sql_provisioner.mysql_steps import carry_out
 from conductor_sql_provisioner.names import Names, Slot
-from conductor_sql_provisioner.server import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, Address, TlsMode
+from conductor_sql_provisioner.server import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, Address, Marked
 from conductor_sql_provisioner.state import Found, FoundDatabase, FoundUser, Step
 
 T = TypeVar("T")
@@ -70,6 +71,9 @@ class MySQLServer:
 
         return await self._sorted("LogIn", user, log_in)
 
+    async def marked(self) -> tuple[Marked, ...]:
+        return await self._call("ListMarks", self._address.endpoint.host, _marked)
+
     async def carry_out(self, step: Step, names: Names) -> None:
         await self._call(type(step).__name__, names.database, lambda cursor: carry_out(cursor, step, names))
 
@@ -101,7 +105,8 @@ class MySQLServer:
             password=password.encode(),  # as text it would be Latin-1
             database=database,
             ssl=self._tls,
-            ssl_disabled=self._tls is None,
+            # Neither: encrypted if the server can.
+            ssl_disabled=self._address.tls is TlsMode.DISABLE,
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT,
@@ -129,11 +134,12 @@ def _code_of(error: pymysql.MySQLError) -> int | None:
 
 
 def _tls_of(address: Address) -> ssl.SSLContext | None:
-    if address.tls is TlsMode.DISABLE:
+    if address.tls is None or address.tls is TlsMode.DISABLE:
         return None
     context = ssl.create_default_context(cadata=address.certificates)
-    if address.tls is TlsMode.REQUIRE:
+    if address.tls is not TlsMode.VERIFY_FULL:
         context.check_hostname = False
+    if address.tls is TlsMode.REQUIRE:
         context.verify_mode = ssl.CERT_NONE
     return context
 
@@ -214,6 +220,19 @@ def _rows(cursor: Cursor, names: Names) -> dict[tuple[str, str], tuple[Mark | No
         (kind, name): (Mark.parse(mark), bool(enabled), _utc(expires) if expires is not None else None)
         for kind, name, mark, enabled, expires in cursor.fetchall()
     }
+
+
+def _marked(cursor: Cursor) -> tuple[Marked, ...]:
+    try:
+        cursor.execute(
+            "SELECT name, mark, kind = 'database' FROM conductor_registry.owned WHERE kind <> 'user'"
+        )
+    except pymysql.MySQLError as error:
+        if _code_of(error) in _NO_REGISTRY:
+            return ()
+        raise
+    read = ((name, Mark.parse(text), bool(is_database)) for name, text, is_database in cursor.fetchall())
+    return tuple(Marked(name, mark, is_database) for name, mark, is_database in read if mark is not None)
 
 
 def _one(cursor: Cursor) -> tuple[Any, ...]:

@@ -22,12 +22,13 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import AsyncConnection
 
+from conductor_model.providerconfig import TlsMode
 from conductor_provisioner.driver import Calls
 from conductor_provisioner.errors import ProviderError, Refused, Terminal, Transient
 from conductor_sql_provisioner.marks import Mark
 from conductor_sql_provisioner.names import Names, Slot
 from conductor_sql_provisioner.postgres_steps import Connection, carry_out, row
-from conductor_sql_provisioner.server import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, Address, TlsMode
+from conductor_sql_provisioner.server import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, Address, Marked
 from conductor_sql_provisioner.state import AddExtensions, Found, FoundDatabase, FoundUser, Step
 
 T = TypeVar("T")
@@ -36,7 +37,14 @@ _MAINTENANCE = "postgres"
 """The database that is there for connecting to in order to manage others."""
 _KEPT_OPEN = 2
 """Connections that wait for the next call."""
-_SSL_MODES = {TlsMode.DISABLE: "disable", TlsMode.REQUIRE: "require", TlsMode.VERIFY: "verify-full"}
+_SSL_MODES = {
+    None: "prefer",
+    TlsMode.DISABLE: "disable",
+    TlsMode.REQUIRE: "require",
+    TlsMode.VERIFY_CA: "verify-ca",
+    TlsMode.VERIFY_FULL: "verify-full",
+}
+_VERIFYING = frozenset({TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL})
 _REFUSAL = re.compile(r"failed: [^\s:]+:  (.+)", re.DOTALL)
 """The server's own words in the text of a failed connection, for which libpq has no code. Two spaces, in any language."""
 _FULL = re.compile("too many connections|connection slots")
@@ -53,6 +61,12 @@ SELECT shobj_description(oid, 'pg_database'), pg_get_userbyid(datdba), pg_encodi
        datconnlimit, has_database_privilege('public', oid, 'CONNECT'),
        CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END
 FROM pg_database WHERE datname = %s
+"""
+
+_COMMENTS = """
+SELECT datname, shobj_description(oid, 'pg_database'), true FROM pg_database
+UNION ALL
+SELECT rolname, shobj_description(oid, 'pg_authid'), false FROM pg_roles WHERE NOT rolcanlogin
 """
 
 
@@ -122,6 +136,16 @@ class PostgreSQLServer:
 
         return await self._sorted("LogIn", user, log_in)
 
+    async def marked(self) -> tuple[Marked, ...]:
+        async def look(connection: Connection) -> tuple[Marked, ...]:
+            rows = await (await connection.execute(_COMMENTS)).fetchall()
+            read = ((name, Mark.parse(comment), is_database) for name, comment, is_database in rows)
+            return tuple(
+                Marked(name, mark, is_database) for name, mark, is_database in read if mark is not None
+            )
+
+        return await self._call("ListMarks", self._address.endpoint.host, look)
+
     async def carry_out(self, step: Step, names: Names) -> None:
         async def act(connection: Connection) -> None:
             await carry_out(connection, step, names)
@@ -182,7 +206,8 @@ class PostgreSQLServer:
             user=user,
             password=password,
             sslmode=_SSL_MODES[self._address.tls],
-            sslrootcert=str(self._authorities or "system") if self._address.tls is TlsMode.VERIFY else "",
+            # Where nothing is to be verified, one would make libpq verify all the same.
+            sslrootcert=str(self._authorities) if self._address.tls in _VERIFYING else "",
             gssencmode="disable",
             application_name="conductor",
             connect_timeout=CONNECT_TIMEOUT,

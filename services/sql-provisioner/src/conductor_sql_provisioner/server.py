@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 from conductor_model.concrete import Endpoint
+from conductor_model.providerconfig import TlsMode
 from conductor_model.sqldatabase import SQLEngine
+from conductor_sql_provisioner.marks import Mark
 from conductor_sql_provisioner.names import Names
 from conductor_sql_provisioner.state import Found, Step
 
 CONNECT_TIMEOUT = 10
 STATEMENT_TIMEOUT = 120
 """Seconds. A database of its size takes a while to drop."""
-
-
-class TlsMode(StrEnum):
-    DISABLE = "Disable"
-    REQUIRE = "Require"
-    VERIFY = "Verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +26,20 @@ class Address:
     endpoint: Endpoint
     username: str
     password: str = field(repr=False)
-    tls: TlsMode = TlsMode.DISABLE
+    tls: TlsMode | None = None
+    """None: encrypted where the server can, and not checked."""
     certificates: str | None = None
     """The authorities to trust, as PEM; None: the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Something on the server that carries a mark."""
+
+    name: str
+    mark: Mark
+    is_database: bool
+    """Else the record of one."""
 
 
 class Server(Protocol):
@@ -45,6 +51,10 @@ class Server(Protocol):
 
     async def lets_in(self, names: Names, credentials: Mapping[str, str]) -> bool:
         """Whether these credentials open the database, with its owner's rights."""
+        ...
+
+    async def marked(self) -> tuple[Marked, ...]:
+        """All of Conductor's, whichever cluster's and object's."""
         ...
 
     async def carry_out(self, step: Step, names: Names) -> None: ...
