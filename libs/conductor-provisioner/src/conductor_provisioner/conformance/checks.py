@@ -17,15 +17,21 @@ KILLS_FOR_A_PAIR = 2
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """``kills``: how many random deaths. Two runs with the same ``seed`` and ``kills`` try the same."""
+    """``kills``: how many random deaths. Two runs with the same effort try the same."""
 
     kills: int = DEFAULT_KILLS
     seed: int = DEFAULT_SEED
+    thorough: bool = False
+    """Whether every crash point is tried also where that takes long."""
 
     @property
     def pairs(self) -> int:
         """How many pairs of deaths in a row: fewer, for each is a life of its own."""
         return max(1, self.kills // KILLS_FOR_A_PAIR)
+
+    def lives(self, subject: Subject) -> int | None:
+        """How many are tried of what could all be tried; None: all."""
+        return None if self.thorough else subject.sample
 
     def chance(self, check: str) -> random.Random:
         """Of one check, whichever others run."""
@@ -41,6 +47,14 @@ def _plain(check: Callable[[Subject], Awaitable[str]]) -> Check:
         return await check(subject)
 
     return run
+
+
+async def _lost_replies(subject: Subject, effort: Effort) -> str:
+    return await crashes.lost_replies(subject, effort.lives(subject))
+
+
+async def _crash_points(subject: Subject, effort: Effort) -> str:
+    return await crashes.crash_points(subject, effort.lives(subject))
 
 
 async def _repeated_crashes(subject: Subject, effort: Effort) -> str:
@@ -67,8 +81,8 @@ CHECKS: dict[str, Check] = {
     "throttling": _plain(trouble.throttling),
     "outage": _plain(trouble.outage),
     "limited calls": _plain(trouble.limited_calls),
-    "lost replies": _plain(crashes.lost_replies),
-    "crash points": _plain(crashes.crash_points),
+    "lost replies": _lost_replies,
+    "crash points": _crash_points,
     "repeated crashes": _repeated_crashes,
     "random kills": _random_kills,
 }

@@ -23,27 +23,29 @@ IN_FLIGHT = ("create", "delete")
 no cloud tells which of two passwords came last."""
 
 
-async def lost_replies(subject: Subject) -> str:
-    """Each call of a life in turn has its effect and its answer is lost."""
+async def lost_replies(subject: Subject, lives: int | None) -> str:
+    """Each call of a life in turn has its effect and its answer is lost. ``lives``: that many of them; None: all."""
     steps = await _undisturbed(subject)
     cuts = [
         Cut(number, End.REPLY_LOST) for number, step in enumerate(steps, start=1) if step.where == "cloud"
     ]
-    for cut in cuts:
+    tried = _spread(cuts, lives)
+    for cut in tried:
         await _live(subject, [cut])
-    return f"{len(cuts)} calls"
+    return _of(tried, cuts, "calls")
 
 
-async def crash_points(subject: Subject) -> str:
+async def crash_points(subject: Subject, lives: int | None) -> str:
     """The process dies after each step of a life, and within each call that makes or removes something.
 
-    Each twice: the life goes on; and the user, too, has had enough, and deletes the object.
+    Each twice: the life goes on; and the user, too, has had enough, and deletes the object. ``lives``: that many points.
     """
     cuts = list(_all_cuts(await _undisturbed(subject)))
-    for cut in cuts:
+    tried = _spread(cuts, lives)
+    for cut in tried:
         await _live(subject, [cut])
         await _live(subject, [cut], deleted_after=1)
-    return f"{len(cuts)} points"
+    return _of(tried, cuts, "points")
 
 
 async def repeated_crashes(subject: Subject, chance: random.Random, pairs: int) -> str:
@@ -67,6 +69,17 @@ async def random_kills(subject: Subject, chance: random.Random, kills: int) -> s
         killed += await _live(subject, cuts, deleted_after=chance.choice((None, *range(1, planned + 1))))
         lives += 1
     return f"{killed} kills in {lives} lives: 0 leaked, 0 doubled"
+
+
+def _spread(cuts: list[Cut], lives: int | None) -> list[Cut]:
+    """So many of them, from the first to the last."""
+    if lives is None or lives >= len(cuts):
+        return cuts
+    return [cuts[number * (len(cuts) - 1) // (lives - 1)] for number in range(lives)]
+
+
+def _of(tried: list[Cut], all: list[Cut], what: str) -> str:
+    return f"{len(tried)} {what}" if len(tried) == len(all) else f"{len(tried)} of {len(all)} {what}"
 
 
 def _random_cut(chance: random.Random, longest: int) -> Cut:

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--conformance-kills",
         type=int,
         metavar="N",
-        help=f"how many processes die at random; default {DEFAULT_KILLS}",
+        help=f"how many processes die at random, and every crash point; default {DEFAULT_KILLS}, and samples",
     )
     group.addoption(
         "--conformance-seed",
@@ -47,7 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def conformance_effort(request: pytest.FixtureRequest) -> Effort:
     kills, seed = request.config.option.conformance_kills, request.config.option.conformance_seed
-    return Effort(DEFAULT_KILLS if kills is None else kills, DEFAULT_SEED if seed is None else seed)
+    return Effort(
+        DEFAULT_KILLS if kills is None else kills,
+        DEFAULT_SEED if seed is None else seed,
+        thorough=kills is not None,
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -82,5 +82,6 @@ class Subject:
     """Fields of it with values that the API server accepts and the cloud, or the driver, refuses for good."""
     account: Mapping[str, Any] = field(default_factory=dict)
     """What the driver's ``Account`` holds besides ``name`` and ``calls``: endpoint, region, secret, settings."""
-    settling: float = 60.0
-    """Seconds for which one call can be under way after its process died; a deletion waits for longer than that."""
+    sample: int | None = None
+    """Where a life takes seconds and not milliseconds: how many crash points, evenly spread, a short run tries.
+    With ``--conformance-kills`` all are tried."""
