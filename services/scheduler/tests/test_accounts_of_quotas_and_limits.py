@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from conductor_model.annotations import CLASS_LABEL
 from conductor_model.quantity import Quantity
-from conductor_model.refs import GroupKind
-from conductor_scheduler.accounts import Taking, made, over_limit, shortage, takings, used
+from conductor_scheduler.accounts import beyond, beyond_cost, made, over_limit, price, taken_of, takings, used
 from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.scales import Scales
 from conductor_scheduler.template import draft
 
 SCALES = SchedulerConfig().scales
@@ -24,7 +24,10 @@ def storage(amount: str) -> dict[str, Any]:
 
 
 def has(view, quota):
-    amounts = used(quota, takings(view, quota.metadata.namespace, SCALES))
+    amounts = taken_of(quota, view, SCALES)
+    assert amounts == used(quota, takings(view, quota.metadata.namespace, SCALES)), (
+        "remembered, and out of date"
+    )
     return amounts.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
@@ -61,8 +64,8 @@ def test_a_scope_counts_claims_of_its_kinds_and_classes(
         make_rds("z", refs=(ref_to(plain),)),
     )
     kind = "mysqlinstance.storage.conductor.io"
-    assert has(view, make_quota(claims=9, scope={"kinds": [kind]})) == {"claims": 2}
-    assert has(view, make_quota(claims=9, scope={"classes": ["fast"]})) == {"claims": 2}
+    assert has(view, make_quota("a", claims=9, scope={"kinds": [kind]})) == {"claims": 2}
+    assert has(view, make_quota("b", claims=9, scope={"classes": ["fast"]})) == {"claims": 2}
     assert has(view, make_quota(claims=9, scope={"classes": ["rds-fast"], "kinds": [kind]})) == {"claims": 1}
 
 
@@ -77,7 +80,8 @@ def test_a_claim_counts_while_its_resource_is_being_made(make_claim, make_class,
     claim, source = make_claim(requirements=storage("20Gi")), make_class(capabilities={"cost": "3.5"})
     quota = make_quota(claims=5, cost=9, **storage("100Gi"))
     view = view_of(claim, source, quota)
-    view.reserved[claim.uid] = made_one = draft(claim, source).concrete
+    made_one = draft(claim, source).concrete
+    view.reserve(claim.uid, made_one)
     once = {"claims": 1, "cost": "3500m", "capacity": {"storage": "20Gi"}}
     assert has(view, quota) == once
     view.put(made_one.key, made_one)
@@ -106,45 +110,63 @@ def test_a_released_place_does_not_count(make_claim, make_rds, make_quota, view_
     assert has(view, quota) == {"claims": 0}
 
 
-MYSQL = GroupKind("storage.conductor.io", "MySQLInstance")
-
-
 @pytest.mark.parametrize(
     ("hard", "asked", "said"),
     [
-        ({"claims": 2}, {}, "claims: 2 used + 1 asked > 2 hard"),
-        ({"claims": 3}, {}, None),
-        (storage("64Gi"), {"storage": "25Gi"}, "capacity.storage: 40Gi used + 25Gi asked > 64Gi hard"),
-        (storage("65Gi"), {"storage": "25Gi"}, None),
-        (storage("1Ti"), {}, "capacity.storage: is limited, so the claim must ask for it"),
-        ({"cost": 4}, {"cost": "high"}, "cost: 2 used + 3 asked > 4 hard"),
-        ({"cost": 5}, {"cost": "high"}, None),
+        ({"claims": 2}, {}, ["claims: 2 used + 1 asked > 2 hard"]),
+        ({"claims": 3}, {}, []),
+        (storage("64Gi"), {"storage": "25Gi"}, ["capacity.storage: 40Gi used + 25Gi asked > 64Gi hard"]),
+        (storage("65Gi"), {"storage": "25Gi"}, []),
+        (storage("1Ti"), {}, ["capacity.storage: is limited, so the claim must ask for it"]),
         (
-            {"cost": 5},
-            {},
-            "cost: is limited, so the resource must state it, as a number or a tier of the scale",
-        ),
-        ({"cost": 1}, {"cost": "free-tier"}, "cost: 2 used + 0 asked > 1 hard"),
-        (
-            {"claims": 0, "cost": 0},
-            {"cost": "low"},
-            "claims: 2 used + 1 asked > 0 hard, cost: 2 used + 1 asked > 0 hard",
+            {"claims": 0, **storage("1Gi")},
+            {"storage": "1Gi"},
+            ["claims: 2 used + 1 asked > 0 hard", "capacity.storage: 40Gi used + 1Gi asked > 1Gi hard"],
         ),
     ],
 )
-def test_what_is_too_much_is_told_in_numbers(
-    make_claim, make_rds, make_quota, view_of, ref_to, hard, asked, said
+def test_too_many_claims_and_too_much_capacity_are_told_in_numbers(
+    make_quota, taken_by_two, hard, asked, said
 ):
+    quota = make_quota("team", **hard)
+    capacity = {name: Quantity.parse(amount) for name, amount in asked.items()}
+    assert beyond(quota, taken_of(quota, taken_by_two, SCALES), capacity) == said
+
+
+@pytest.mark.parametrize(
+    ("most", "cost", "said"),
+    [
+        (4, "high", ["cost: 2 used + 3 asked > 4 hard"]),
+        (5, "high", []),
+        (5, "3.5", ["cost: 2 used + 3500m asked > 5 hard"]),
+        (1, "free-tier", ["cost: 2 used + 0 asked > 1 hard"]),
+        (5, None, ["cost: is limited, so the resource must state it, as a number or a tier of the scale"]),
+        (5, "dear", ["cost: is limited, so the resource must state it, as a number or a tier of the scale"]),
+    ],
+)
+def test_too_high_a_cost_is_told_in_numbers(make_quota, taken_by_two, most, cost, said):
+    quota = make_quota("team", cost=most)
+    assert beyond_cost(quota, taken_of(quota, taken_by_two, SCALES), price(cost, SCALES)) == said
+
+
+@pytest.fixture
+def taken_by_two(make_claim, make_rds, view_of, ref_to):
+    """A world in which two claims of 20Gi have resources that cost one each."""
     claims = [make_claim(name, requirements=storage("20Gi")) for name in "ab"]
     resources = [
         make_rds(each.metadata.name, refs=(ref_to(each),), capabilities={"cost": "low"}) for each in claims
     ]
-    quota = make_quota("team", **hard)
-    before = used(quota, takings(view_of(*claims, *resources), "team-a", SCALES))
-    cost = SCALES.cost_rank(asked["cost"]) if "cost" in asked else None
-    capacity = {"storage": Quantity.parse(asked["storage"])} if "storage" in asked else {}
-    wanted = Taking(MYSQL, frozenset(), capacity, None if cost is None else Quantity.parse(cost))
-    assert shortage(quota, before, wanted) == (f"quota team: {said}" if said else None)
+    return view_of(*claims, *resources)
+
+
+def test_a_cost_below_nothing_counts_as_nothing():
+    assert price("-5", SCALES) == Quantity(0)
+
+
+def test_other_scales_give_other_sums(make_quota, taken_by_two):
+    quota = make_quota(cost=9)
+    assert str(taken_of(quota, taken_by_two, SCALES).cost) == "2"
+    assert str(taken_of(quota, taken_by_two, Scales(cost=("nothing", "little", "low"))).cost) == "4"
 
 
 def test_what_was_made_from_a_class_counts_until_it_is_gone(
@@ -176,7 +198,7 @@ def test_what_was_made_from_a_class_counts_until_it_is_gone(
 def test_a_class_makes_no_more_than_its_limits(make_claim, make_class, view_of, limits, said):
     first, second, source = make_claim("a"), make_claim("b"), make_class(storage="50Gi", limits=limits)
     view = view_of(first, second, source)
-    view.reserved[first.uid] = draft(first, source).concrete
+    view.reserve(first.uid, draft(first, source).concrete)
     assert over_limit(source, draft(second, source).concrete, view) == said
 
 
@@ -193,6 +215,7 @@ def test_sums_follow_whatever_happens(make_claim, make_rds, make_quota, view_of,
     quota = make_quota(claims=99, **storage("1Ti"))
     view = view_of(*claims)
     for step, index in history:
+        has(view, quota)
         if index >= len(claims):
             continue
         claim = claims[index]

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from conductor_model.claims import Claim
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.quantity import Quantity
 from conductor_model.quota import ClaimQuota, QuotaAmounts
 from conductor_model.refs import GroupKind
 from conductor_model.resourceclass import ClassLimits, ResourceClass
-from conductor_scheduler.ranges import Scales, as_read
-from conductor_scheduler.view import View, claim_key
+from conductor_scheduler.framework import Sum, World
+from conductor_scheduler.scales import Scales
+from conductor_scheduler.template import claim_key
 
 _NOTHING = Quantity(0)
 
@@ -30,52 +30,56 @@ class Taking:
     class_names: frozenset[str]
     capacity: Mapping[str, Quantity]
     cost: Quantity | None
-    """None when the resource does not state it, or states it in a word that has no place on the scale."""
 
     def counts_for(self, quota: ClaimQuota) -> bool:
         scope = quota.spec.scope
         return scope.covers_kind(self.kind) and scope.covers_class(self.class_names)
 
 
-def taking(claim: Claim, cost: str | None, class_names: frozenset[str], scales: Scales) -> Taking:
-    """What a claim, read under its limit ranges, takes with a resource of this cost and class."""
-    return Taking(claim.key.group_kind, class_names, claim.spec.requirements.capacity, _number(cost, scales))
-
-
-def takings(view: View, namespace: str, scales: Scales) -> Iterator[Taking]:
+def takings(world: World, namespace: str, scales: Scales) -> Iterator[Taking]:
     """What the claims of a namespace take, those included for which a binding is being written."""
-    ranges = view.limit_ranges_in(namespace)
-    bound = view.bound_in(namespace)
+    bound = world.bound_in(namespace)
     for uid, ref in bound.items():
-        resource = view.bound_to(uid)[0]
-        claim = view.claim_of(ref)
+        resource = world.bound_to(uid)[0]
+        claim = world.claim_of(ref)
         if claim is not None:
-            capacity = as_read(claim, ranges).spec.requirements.capacity
+            capacity = world.as_read(claim).spec.requirements.capacity
         elif not resource.being_deleted:
             # Not known to be gone: until its place is given up it takes all that it may have asked for.
             capacity = resource.spec.capabilities.capacity
         else:
             continue
-        yield from _taken(ref, resource, capacity, view, scales)
-    for uid, draft in view.reserved.items():
+        yield from _taken(ref, resource, capacity, world, scales)
+    for uid, draft in world.reserved.items():
         for ref in draft.bound_refs:
-            claim = view.claim_of(ref)
+            claim = world.claim_of(ref)
             if ref.namespace == namespace and uid not in bound and claim is not None:
-                yield from _taken(ref, draft, as_read(claim, ranges).spec.requirements.capacity, view, scales)
+                yield from _taken(ref, draft, world.as_read(claim).spec.requirements.capacity, world, scales)
 
 
 def _taken(
-    ref: ClaimRef, resource: Concrete, capacity: Mapping[str, Quantity], view: View, scales: Scales
+    ref: ClaimRef, resource: Concrete, capacity: Mapping[str, Quantity], world: World, scales: Scales
 ) -> Iterator[Taking]:
     key = claim_key(ref)
     if key is not None:
-        cost = _number(resource.spec.capabilities.cost, scales)
-        yield Taking(key.group_kind, view.class_names(resource), capacity, cost)
+        cost = price(resource.spec.capabilities.cost, scales)
+        yield Taking(key.group_kind, world.class_names(resource), capacity, cost)
 
 
-def _number(cost: str | None, scales: Scales) -> Quantity | None:
+def price(cost: str | None, scales: Scales) -> Quantity | None:
+    """A cost as it is summed; None where it is not stated, or has no place on the scale."""
     rank: Decimal | None = scales.cost_rank(cost) if cost is not None else None
     return Quantity.parse(max(rank, Decimal(0))) if rank is not None else None
+
+
+def taken_of(quota: ClaimQuota, world: World, scales: Scales) -> QuotaAmounts:
+    """The sums of what a quota limits. Summed up once, as long as nothing changes that it counts."""
+    namespace = quota.metadata.namespace
+    sums = world.sums_in(namespace)
+    known = sums.get(quota.key)
+    if known is None or known.scales is not scales:
+        known = sums[quota.key] = Sum(scales, used(quota, takings(world, namespace, scales)))
+    return known.amounts
 
 
 def used(quota: ClaimQuota, taken: Iterable[Taking]) -> QuotaAmounts:
@@ -97,33 +101,34 @@ def used(quota: ClaimQuota, taken: Iterable[Taking]) -> QuotaAmounts:
     )
 
 
-def shortage(quota: ClaimQuota, has: QuotaAmounts, asked: Taking) -> str | None:
-    """Why a quota that counts this claim does not admit it: what is used, asked for and allowed. None when it does."""
-    hard = quota.spec.hard
-    short = list[str]()
+def beyond(quota: ClaimQuota, has: QuotaAmounts, capacity: Mapping[str, Quantity]) -> list[str]:
+    """What one more claim that asks for this would take too much, in numbers: of claims and of capacity."""
+    hard, told = quota.spec.hard, list[str]()
     if hard.claims is not None and (has.claims or 0) + 1 > hard.claims:
-        short.append(f"claims: {has.claims} used + 1 asked > {hard.claims} hard")
+        told.append(f"claims: {has.claims} used + 1 asked > {hard.claims} hard")
     for name, most in sorted(hard.capacity.items()):
-        wanted, taken = asked.capacity.get(name), has.capacity.get(name, _NOTHING)
+        wanted, taken = capacity.get(name), has.capacity.get(name, _NOTHING)
         if wanted is None:
-            short.append(f"capacity.{name}: is limited, so the claim must ask for it")
+            told.append(f"capacity.{name}: is limited, so the claim must ask for it")
         elif taken + wanted > most:
-            short.append(f"capacity.{name}: {taken} used + {wanted} asked > {most} hard")
-    if hard.cost is not None:
-        taken = has.cost or _NOTHING
-        if asked.cost is None:
-            short.append(
-                "cost: is limited, so the resource must state it, as a number or a tier of the scale"
-            )
-        elif taken + asked.cost > hard.cost:
-            short.append(f"cost: {taken} used + {asked.cost} asked > {hard.cost} hard")
-    return f"quota {quota.metadata.name}: {', '.join(short)}" if short else None
+            told.append(f"capacity.{name}: {taken} used + {wanted} asked > {most} hard")
+    return told
 
 
-def made(source: ResourceClass, view: View) -> ClassLimits:
+def beyond_cost(quota: ClaimQuota, has: QuotaAmounts, cost: Quantity | None) -> list[str]:
+    """The same of cost: what one more resource of this cost would take too much."""
+    most, taken = quota.spec.hard.cost, has.cost or _NOTHING
+    if most is None:
+        return []
+    if cost is None:
+        return ["cost: is limited, so the resource must state it, as a number or a tier of the scale"]
+    return [f"cost: {taken} used + {cost} asked > {most} hard"] if taken + cost > most else []
+
+
+def made(source: ResourceClass, world: World) -> ClassLimits:
     """What exists of a class, of what its limits are about."""
     limits = source.limits or ClassLimits()
-    resources = view.made_from(source)
+    resources = world.made_from(source)
     capacity = dict.fromkeys(limits.capacity, _NOTHING)
     for each in resources:
         for name in capacity:
@@ -131,12 +136,12 @@ def made(source: ResourceClass, view: View) -> ClassLimits:
     return ClassLimits(instances=len(resources) if limits.instances is not None else None, capacity=capacity)
 
 
-def over_limit(source: ResourceClass, draft: Concrete, view: View) -> str | None:
+def over_limit(source: ResourceClass, draft: Concrete, world: World) -> str | None:
     """Why the class may not make one more resource, this one; None when it may."""
     limits = source.limits
     if limits is None:
         return None
-    has = made(source, view)
+    has = made(source, world)
     if limits.instances is not None and (has.instances or 0) + 1 > limits.instances:
         return f"limit of {limits.instances} instances is reached: there are {has.instances}"
     for name, most in sorted(limits.capacity.items()):

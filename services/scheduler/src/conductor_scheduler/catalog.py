@@ -241,7 +241,7 @@ def remaining_capacity(concrete: Concrete, world: World) -> dict[str, Quantity]:
         claim = world.claim_of(ref)
         if claim is None:
             continue
-        for name, taken in claim.spec.requirements.capacity.items():
+        for name, taken in world.as_read(claim).spec.requirements.capacity.items():
             if name in left:
                 left[name] = left[name] - taken
     return left

@@ -19,6 +19,7 @@ from conductor_model.resourceclass import ClassStatus, ResourceClass
 from conductor_scheduler.framework import Candidate, Change, Refusal, Request
 from conductor_scheduler.framework.evaluation import FRAMEWORK, NAMED, Evaluation, Judge, Tally
 from conductor_scheduler.framework.profile import Profile
+from conductor_scheduler.plugins.quota import EXCEEDED
 from conductor_scheduler.plugins.sharing import Sharing, is_full, unavailable
 from conductor_scheduler.policy import Policy
 from conductor_scheduler.release import finalizers
@@ -102,8 +103,8 @@ def _keeper(claim: Claim, bound: Sequence[Concrete]) -> Concrete:
 
 
 def _schedule(claim: Claim, view: View, profile: Profile) -> Decision:
-    request = Request(claim, view)
-    unknown = sorted(claim.spec.requirements.further.keys() - profile.understood)
+    request = Request(view.as_read(claim), view)
+    unknown = sorted(request.claim.spec.requirements.further.keys() - profile.understood)
     if unknown:
         names = ", ".join(f"requirements.{name}" for name in unknown)
         return Wait("UnknownRequirement", f"no enabled plugin understands {names}"[:SUMMARY_LENGTH])
@@ -167,6 +168,9 @@ def _reserve(request: Request, candidate: Candidate, profile: Profile) -> tuple[
 
 def _wait(claim: Claim, view: View, tally: Tally) -> Wait:
     wanted = claim.spec.resource_name
+    if any(reason == EXCEEDED for reason, _ in tally.reasons):
+        # Its offer suits the claim: the quota is what there is to do something about.
+        return Wait(EXCEEDED, summary(tally), tally.plugins)
     if wanted is None:
         if not tally.total:
             return Wait(
@@ -248,7 +252,7 @@ def _concerned(
             continue
         if claim.spec.resource_name not in {None, after.key.name}:
             continue
-        judge = judge or Judge(profile, Request(claim, view))
+        judge = judge or Judge(profile, Request(view.as_read(claim), view))
         now = judge.verdict(after).refusal
         if now is None or (before is not None and judge.verdict(before).refusal != now):
             return True

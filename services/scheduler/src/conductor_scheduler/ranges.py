@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from conductor_model.claims import Claim, Requirements
 from conductor_model.limitrange import ClaimLimitRange, Maximum, Minimum
 from conductor_model.refs import GroupKind
+from conductor_scheduler.scales import Scales
 
 ClaimT = TypeVar("ClaimT", bound=Claim)
-
-
-class Scales(Protocol):
-    """The administrator's scales: a word's place, None for one that has none."""
-
-    def cost_rank(self, cost: str) -> Decimal | None: ...
-
-    def performance_rank(self, performance: str) -> Decimal | None: ...
 
 
 def covering(ranges: Iterable[ClaimLimitRange], claim_kind: GroupKind) -> list[ClaimLimitRange]:
@@ -50,11 +43,13 @@ def _in_the_order_of_hearing(ranges: Sequence[ClaimLimitRange]) -> Iterator[Requ
 
 def _filled(said: Requirements, source: Requirements | Minimum | Maximum) -> Requirements:
     """What was said, and where nothing was, what the source says."""
-    added = {
+    added: dict[str, Any] = {
         name: value
         for name in type(source).model_fields
         if name != "capacity" and (value := getattr(source, name)) is not None and getattr(said, name) is None
     }
+    if isinstance(source, Requirements):
+        added |= {name: value for name, value in source.further.items() if name not in said.further}
     if source.capacity.keys() - said.capacity.keys():
         added["capacity"] = {**source.capacity, **said.capacity}
     return said.model_copy(update=added) if added else said

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
 from conductor_model.claims import Claim
 from conductor_model.concrete import ClaimRef, Concrete, RebindPolicy
-from conductor_scheduler.template import name_for
-from conductor_scheduler.view import View, claim_key
+from conductor_scheduler.template import claim_key, name_for
+from conductor_scheduler.view import View
 
 
 @dataclass(frozen=True, slots=True)

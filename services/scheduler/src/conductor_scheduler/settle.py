@@ -32,8 +32,9 @@ from conductor_scheduler.decide import (
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.policy import Policy
 from conductor_scheduler.release import let_go, orphaned_refs, release, unfinished
+from conductor_scheduler.template import claim_key
 from conductor_scheduler.usage import Accounted
-from conductor_scheduler.view import Unreadable, View, claim_key
+from conductor_scheduler.view import Unreadable, View
 from conductor_telemetry import claim_root_context, context_from, current_traceparent
 
 log = logging.getLogger(__name__)
@@ -69,13 +70,14 @@ class Settler:
         self._mark = mark
         self._doubted: set[ObjectKey] = set()
         """Resources that a write to was sent, and nothing is known of its outcome."""
-        self._unsure: dict[ObjectKey, ObjectKey] = {}
-        """Claim -> the resource that may or may not have been created for it."""
+        self._unsure: dict[ObjectKey, tuple[str, ObjectKey]] = {}
+        """Claim -> its uid, and the resource that may or may not have been created for it."""
 
     def has_work(self, key: ObjectKey) -> bool:
         if key.group_kind in CLAIM_MODELS:
             claim = self._view.claims.get(key)
-            return key in self._view.unreadable or (claim is not None and not claim.being_deleted)
+            known = key in self._view.unreadable or key in self._unsure
+            return known or (claim is not None and not claim.being_deleted)
         if (found := self._accounted(key)) is not None:
             return self._commit.differs(found, usage.status(found, self._view, self.policy.scales))
         concrete = self._view.concretes.get(key)
@@ -89,7 +91,6 @@ class Settler:
         """The object is gone, whatever has its name now."""
         self.waiting.pop(key, None)
         self.traces.pop(key, None)
-        self._unsure.pop(key, None)
 
     def _accounted(self, key: ObjectKey) -> Accounted | None:
         return self._view.quotas.get(key) or self._view.classes.get(key)
@@ -101,19 +102,23 @@ class Settler:
             return usage.EVERY
         if key.group_kind not in CLAIM_MODELS:
             await self._settle_concrete(key)
-        elif (unreadable := self._view.unreadable.get(key)) is not None:
+            return 0.0
+        if key in self._unsure:
+            await self._find_out(key)
+        if (unreadable := self._view.unreadable.get(key)) is not None:
             await self._refuse(unreadable)
         elif (claim := self._view.claims.get(key)) is not None:
             await self._settle_claim(claim)
         return 0.0
 
+    async def _find_out(self, key: ObjectKey) -> None:
+        """Whether the resource was created. Until that is known it counts, also when its claim is gone meanwhile."""
+        uid, made = self._unsure[key]
+        await self._commit.refresh(made)
+        self._unsure.pop(key, None)
+        self._view.end_reservation(uid)
+
     async def _settle_claim(self, claim: Claim) -> None:
-        if claim.key in self._unsure:
-            await self._commit.refresh(self._unsure[claim.key])
-            self._unsure.pop(claim.key, None)
-            if self._view.claims.get(claim.key) is not claim:
-                self._mark(claim.key)
-                return
         bound = self._view.bound_to(claim.uid)
         if any(self._view.is_assumed(concrete.key) for concrete in bound):
             return  # The outcome of its binding is being found out; that marks the claim again.
@@ -157,18 +162,21 @@ class Settler:
 
     async def _provision(self, claim: Claim, decision: Provision) -> None:
         name, source = decision.draft.key.name, decision.source.metadata.name
+        self._view.reserve(claim.uid, decision.draft.concrete)
         async with self._span(claim, "provision", decision):
             try:
                 bound = await self._commit.provision(claim, decision.draft, current_traceparent())
             except _REFUSALS as error:
+                self._view.end_reservation(claim.uid)
                 refused = f"{name} from class {source} was refused: {error.message}"
                 await self._wait(claim, "ProvisioningRefused", refused)
                 if isinstance(error, Invalid):
                     return  # Until the class, or anything that may be bound instead, changes.
                 raise
             except KubeError:
-                self._unsure[claim.key] = decision.draft.key
+                self._unsure[claim.key] = (claim.uid, decision.draft.key)
                 raise
+            self._view.end_reservation(claim.uid)
             self._metrics.bound.labels("provisioned").inc()
             await self._report(claim, status.bound(claim, bound, status.chosen(decision), self._now()))
 

@@ -21,8 +21,8 @@ from conductor_model.annotations import (
     TRACEPARENT,
 )
 from conductor_model.claims import Claim
-from conductor_model.concrete import Concrete
-from conductor_model.kinds import BY_GROUP_KIND, CONCRETE_MODELS
+from conductor_model.concrete import ClaimRef, Concrete
+from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, CONCRETE_MODELS
 from conductor_model.refs import ObjectKey, ResourceType
 from conductor_model.resourceclass import ResourceClass
 
@@ -73,6 +73,15 @@ def claim_ref(claim: Claim) -> dict[str, str]:
         "name": claim.metadata.name,
         "uid": claim.uid,
     }
+
+
+def claim_key(ref: ClaimRef) -> ObjectKey | None:
+    """Where the claim of a reference is; None for a kind that is no claim. People may leave out the apiVersion."""
+    group, _, _ = ref.api_version.partition("/")
+    for group_kind in CLAIM_MODELS:
+        if group_kind.kind == ref.kind and group in {"", group_kind.group}:
+            return ObjectKey(group_kind, ref.namespace, ref.name)
+    return None
 
 
 def draft(claim: Claim, source: ResourceClass) -> Draft:

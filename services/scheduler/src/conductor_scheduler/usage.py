@@ -16,9 +16,9 @@ from conductor_model.meta import KubeObject
 from conductor_model.quota import ClaimQuota, QuotaStatus
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
-from conductor_scheduler.accounts import made, takings, used
+from conductor_scheduler.accounts import made, taken_of
 from conductor_scheduler.framework import Change
-from conductor_scheduler.ranges import Scales
+from conductor_scheduler.scales import Scales
 from conductor_scheduler.view import View
 
 EVERY = 1.0
@@ -32,7 +32,7 @@ def status(found: Accounted, view: View, scales: Scales) -> dict[str, Any]:
     if isinstance(found, ClaimQuota):
         desired: QuotaStatus | ClassStatus = QuotaStatus(
             hard=found.spec.hard,
-            used=used(found, takings(view, found.metadata.namespace, scales)),
+            used=taken_of(found, view, scales),
             observed_generation=found.metadata.generation,
         )
     elif found.limits is not None:

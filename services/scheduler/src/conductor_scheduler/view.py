@@ -9,7 +9,7 @@ Every change is told to ``on_change``, wherever it came from: nobody else has to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from conductor_model.annotations import CLASS_LABEL
 from conductor_model.claims import Claim, ClaimStatus
 from conductor_model.concrete import ClaimRef, Concrete
-from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, RESOURCE_CLASS
+from conductor_model.kinds import BY_GROUP_KIND, CLAIM_LIMIT_RANGE, CLAIM_QUOTA, RESOURCE_CLASS
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
 from conductor_model.namespaces import NAMESPACE, Namespace
@@ -26,8 +26,12 @@ from conductor_model.quota import ClaimQuota
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.catalog import Catalog
-from conductor_scheduler.framework import Change
+from conductor_scheduler.framework import Change, Sum
+from conductor_scheduler.ranges import as_read
+from conductor_scheduler.template import claim_key
 
+_LIMITS = {CLAIM_QUOTA.group_kind, CLAIM_LIMIT_RANGE.group_kind}
+C = TypeVar("C", bound=Claim)
 Outer = TypeVar("Outer")
 Inner = TypeVar("Inner")
 
@@ -59,13 +63,14 @@ class View:
     namespaces: dict[ObjectKey, Namespace] = field(default_factory=dict)
     unreadable: dict[ObjectKey, Unreadable] = field(default_factory=dict)
     reserved: dict[str, Concrete] = field(default_factory=dict)
-    """Claim's uid -> the resource that is being made for it: it counts before the API server has confirmed it."""
+    """Claim's uid -> the resource that is being made for it: quotas and limits count it already."""
     _claim_by_uid: dict[str, ObjectKey] = field(default_factory=dict)
     _bound_to: dict[str, dict[ObjectKey, None]] = field(default_factory=dict)
     _quotas_in: dict[str, dict[ObjectKey, ClaimQuota]] = field(default_factory=dict)
     _ranges_in: dict[str, dict[ObjectKey, ClaimLimitRange]] = field(default_factory=dict)
     _bound_in: dict[str, dict[str, ClaimRef]] = field(default_factory=dict)
     _made_from: dict[tuple[str, str], dict[ObjectKey, None]] = field(default_factory=dict)
+    _sums: dict[str, dict[ObjectKey, Sum]] = field(default_factory=dict, compare=False)
     _before_assuming: dict[ObjectKey, Concrete] = field(default_factory=dict)
     catalog: Catalog = field(init=False, compare=False)
     """What claims can choose from."""
@@ -143,6 +148,19 @@ class View:
         if original is not None:
             self.put(key, original)
 
+    def reserve(self, uid: str, draft: Concrete) -> None:
+        """Count what is being made for the claim until ``end_reservation``; what came of it is in the view by then."""
+        self.reserved[uid] = draft
+        self._forget_sums(draft)
+
+    def end_reservation(self, uid: str) -> None:
+        draft = self.reserved.pop(uid, None)
+        if draft is None:
+            return
+        self._forget_sums(draft)
+        if draft.key not in self.concretes:
+            self.on_change(Change(draft.key, draft, None))
+
     def claim_of(self, ref: ClaimRef) -> Claim | None:
         """The claim that a reference means: the one with its uid, whatever bears the name now."""
         key = self._claim_by_uid.get(ref.uid or "")
@@ -160,9 +178,26 @@ class View:
         """By name."""
         return [each for _, each in sorted(self._ranges_in.get(namespace, {}).items())]
 
+    def unread_limits(self, namespace: str) -> list[str]:
+        """The quotas and limit ranges that cannot be read, each with the reason."""
+        return [
+            f"{key.group_kind.kind} {key.name} cannot be read: {found.problem}"
+            for key, found in sorted(self.unreadable.items())
+            if key.namespace == namespace and key.group_kind in _LIMITS
+        ]
+
+    def as_read(self, claim: C) -> C:
+        """The claim as if it said what the limit ranges of its namespace say for it."""
+        ranges = self._ranges_in.get(claim.metadata.namespace)
+        return as_read(claim, self.limit_ranges_in(claim.metadata.namespace)) if ranges else claim
+
     def bound_in(self, namespace: str) -> Mapping[str, ClaimRef]:
         """The references of the namespace's bound claims by the claims' uids, whether or not the claim is known."""
         return self._bound_in.get(namespace, {})
+
+    def sums_in(self, namespace: str) -> MutableMapping[ObjectKey, Sum]:
+        """What was summed up for the namespace's quotas since anything changed that they count."""
+        return self._sums.setdefault(namespace, {})
 
     def class_names(self, concrete: Concrete) -> frozenset[str]:
         """The names by which the resource's class is meant: its own and its profile."""
@@ -190,10 +225,12 @@ class View:
             case Claim():
                 self.claims[key] = found
                 self._claim_by_uid[found.uid] = key
+                self._sums.pop(key.namespace, None)
                 self._mark_bound_to(found.uid)
             case Concrete():
                 self.concretes[key] = found
                 self.catalog.mark(key)
+                self._forget_sums(found)
                 for ref in found.bound_refs:
                     self._bound_to.setdefault(ref.uid or "", {})[key] = None
                     self._bound_in.setdefault(ref.namespace, {})[ref.uid or ""] = ref
@@ -205,9 +242,11 @@ class View:
             case ClaimQuota():
                 self.quotas[key] = found
                 self._quotas_in.setdefault(key.namespace, {})[key] = found
+                self._sums.pop(key.namespace, None)
             case ClaimLimitRange():
                 self.limit_ranges[key] = found
                 self._ranges_in.setdefault(key.namespace, {})[key] = found
+                self._mark_bound_in(key.namespace)
             case Namespace():
                 self.namespaces[key] = found
             case Unreadable():
@@ -222,17 +261,21 @@ class View:
             self._mark_of_class(key)
         if self.quotas.pop(key, None) is not None:
             _without(self._quotas_in, key.namespace, key)
+            self._sums.pop(key.namespace, None)
         if self.limit_ranges.pop(key, None) is not None:
             _without(self._ranges_in, key.namespace, key)
+            self._mark_bound_in(key.namespace)
         self._before_assuming.pop(key, None)
         claim = self.claims.pop(key, None)
         if claim is not None:
             self._claim_by_uid.pop(claim.uid, None)
+            self._sums.pop(key.namespace, None)
             self._mark_bound_to(claim.uid)
         concrete = self.concretes.pop(key, None)
         if concrete is None:
             return
         self.catalog.mark(key)
+        self._forget_sums(concrete)
         for ref in concrete.bound_refs:
             _without(self._bound_to, ref.uid or "", key)
             if ref.uid not in self._bound_to:
@@ -245,8 +288,19 @@ class View:
         for key in self._bound_to.get(uid, ()):
             self.catalog.mark(key)
 
+    def _forget_sums(self, concrete: Concrete) -> None:
+        for ref in concrete.bound_refs:
+            self._sums.pop(ref.namespace, None)
+
+    def _mark_bound_in(self, namespace: str) -> None:
+        """What the namespace's claims take may be another now, where they leave it to their limit ranges."""
+        self._sums.pop(namespace, None)
+        for uid in self.bound_in(namespace):
+            self._mark_bound_to(uid)
+
     def _mark_of_class(self, source: ObjectKey) -> None:
         """The profile of the resources of this class may be another now."""
+        self._sums.clear()
         for key, concrete in self.concretes.items():
             if (key.namespace, concrete.spec.resource_class) == (source.namespace, source.name):
                 self.catalog.mark(key)
@@ -276,15 +330,6 @@ def affected(change: Change, view: View) -> Iterable[ObjectKey]:
                     yield claim
         elif side is change.after or change.replaced:
             yield from (concrete.key for concrete in view.bound_to(side.uid))
-
-
-def claim_key(ref: ClaimRef) -> ObjectKey | None:
-    """Where the claim of a reference is; None for a kind that is no claim. People may leave out the apiVersion."""
-    group, _, _ = ref.api_version.partition("/")
-    for group_kind in CLAIM_MODELS:
-        if group_kind.kind == ref.kind and group in {"", group_kind.group}:
-            return ObjectKey(group_kind, ref.namespace, ref.name)
-    return None
 
 
 def _class_of(concrete: Concrete) -> tuple[str, str] | None:

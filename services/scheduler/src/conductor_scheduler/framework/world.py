@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from conductor_model.claims import Claim
 from conductor_model.concrete import ClaimRef, Concrete
+from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
+from conductor_model.quota import ClaimQuota, QuotaAmounts
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
+from conductor_scheduler.scales import Scales
+
+C = TypeVar("C", bound=Claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,14 @@ class Change:
     def replaced(self) -> bool:
         """The object that was there is gone, whether or not another one has its name now."""
         return self.before is not None and (self.after is None or self.after.uid != self.before.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What is taken of a quota, by these scales."""
+
+    scales: Scales
+    amounts: QuotaAmounts
 
 
 class World(Protocol):
@@ -45,6 +58,35 @@ class World(Protocol):
 
     def bound_to(self, uid: str) -> Sequence[Concrete]:
         """The resources whose ``claimRefs`` carry the claim's uid."""
+        ...
+
+    def as_read(self, claim: C) -> C:
+        """The claim as if it said what the limit ranges of its namespace say for it."""
+        ...
+
+    def quotas_in(self, namespace: str) -> Sequence[ClaimQuota]:
+        """A namespace's quotas, by name."""
+        ...
+
+    def limit_ranges_in(self, namespace: str) -> Sequence[ClaimLimitRange]:
+        """A namespace's limit ranges, by name."""
+        ...
+
+    def unread_limits(self, namespace: str) -> Sequence[str]:
+        """The quotas and limit ranges that cannot be read, each with the reason."""
+        ...
+
+    def sums_in(self, namespace: str) -> MutableMapping[ObjectKey, Sum]:
+        """What was summed up for the namespace's quotas since anything changed that they count: see ``accounts``."""
+        ...
+
+    def bound_in(self, namespace: str) -> Mapping[str, ClaimRef]:
+        """The references of the namespace's bound claims by the claims' uids, whether or not the claim is known."""
+        ...
+
+    @property
+    def reserved(self) -> Mapping[str, Concrete]:
+        """Claim's uid -> the resource that is being made for it."""
         ...
 
     def made_from(self, source: ResourceClass) -> Sequence[Concrete]:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from conductor_scheduler.framework import Plugin, Setup
 from conductor_scheduler.plugins.best_fit import BestFit
 from conductor_scheduler.plugins.capacity import CapacityFilter
+from conductor_scheduler.plugins.class_limits import ClassLimits
 from conductor_scheduler.plugins.class_or_profile import ClassOrProfile
 from conductor_scheduler.plugins.cost import Cost
 from conductor_scheduler.plugins.demands import Demands
 from conductor_scheduler.plugins.existing_first import ExistingFirst
 from conductor_scheduler.plugins.kind import Kind
+from conductor_scheduler.plugins.limit_range import LimitRange
 from conductor_scheduler.plugins.namespaces import Namespaces
 from conductor_scheduler.plugins.performance import Performance
+from conductor_scheduler.plugins.quota import Quota
 from conductor_scheduler.plugins.region import Region
 from conductor_scheduler.plugins.resource_name import ResourceName
 from conductor_scheduler.plugins.selector import Selector
@@ -35,7 +38,10 @@ BUILT_IN: Mapping[str, PluginFactory] = {
     "capacity": CapacityFilter,
     "cost": Cost,
     "performance": Performance,
+    "limit-range": LimitRange,
     "sharing": Sharing,
+    "quota": Quota,
+    "class-limits": ClassLimits,
     "existing-first": ExistingFirst,
     "best-fit": BestFit,
     "spread": Spread,
