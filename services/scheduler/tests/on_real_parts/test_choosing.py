@@ -107,3 +107,14 @@ async def test_a_reserved_place_waits_for_its_claim_in_the_namespace_that_it_nam
             reason="NothingFits", message="is reserved for a claim of another"
         )
     assert "another-team" not in world.condition(waiting, "Scheduled").message
+
+
+async def test_performance_is_asked_for_as_the_least_that_will_do(world):
+    for name, performance in (("slow", "low"), ("fast", "high")):
+        world.create_rds(name, capabilities={"performance": performance}, maxClaims=2)
+    world.create_claim("demanding", requirements={"performance": "medium"})
+    world.create_claim("content", resourceName="slow", requirements={"performance": "low"})
+    async with world.watching(), world.scheduling():
+        demanding = await world.bound_claim("demanding")
+        await world.bound_claim("content")
+    assert demanding["status"]["boundResource"]["name"] == "fast"
