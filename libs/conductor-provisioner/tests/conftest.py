@@ -308,6 +308,8 @@ class World:
         self.cloud = Cloud(DirectCalls(self.fate.passes), now=lambda: self.time)
         self.driver = BoxDriver(self.cloud)
         self.cluster: MemoryCluster[Box] = MemoryCluster(now=lambda: self.time, step=self.fate.passes)
+        self.thing = Thing
+        self.drivers: Any = OneDriver(self.driver)
         self.passwords = (f"generated-{number}" for number in count(1))
         self.registry = CollectorRegistry()
         self.restart()
@@ -319,7 +321,7 @@ class World:
         self.reconciler = ManagedReconciler(
             Box,
             self.cluster,
-            OneDriver(self.driver),
+            self.drivers,
             cluster_id=CLUSTER_ID,
             poll=PollIntervals(pending=10, settled=600),
             settle_deleted=SETTLE_DELETED.total_seconds(),

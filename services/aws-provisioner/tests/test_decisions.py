@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from conductor_aws_provisioner.decide import (
-    AddTags,
-    Create,
+    Corrections,
     Delete,
-    Gone,
-    Look,
     Modify,
-    Plan,
-    WantedCredentials,
-    decide,
-    decide_deletion,
-    seconds_until,
+    corrections_of,
+    deletion_of,
+    drift_of,
+    elsewhere,
+    field_of,
+    new_instance,
 )
 from conductor_aws_provisioner.external import (
     NOTHING,
@@ -27,13 +24,13 @@ from conductor_aws_provisioner.external import (
     MasterCredentials,
     Observed,
 )
-from conductor_aws_provisioner.names import Owner
-from conductor_aws_provisioner.settings import PollIntervals
 from conductor_model.concrete import Endpoint
+from conductor_model.rds import RDSInstanceSpec
+from conductor_provisioner import Drift, Owner, SecretData, Terminal
 
 OWNER = Owner("cluster", "uid", "conductor-system", "orders")
-APPLIED = WantedCredentials(MasterCredentials("conductor", "secret"), applied=True)
-ROTATED = replace(APPLIED, applied=False)
+NAME = "conductor-1"
+ROTATED = MasterCredentials("conductor", "secret")
 
 
 def observed(status: str = "available", *, pending: Configuration = NOTHING, **fields: Any) -> Observed:
@@ -52,7 +49,7 @@ def observed(status: str = "available", *, pending: Configuration = NOTHING, **f
     }
     there = {key: fields.pop(key) for key in list(fields) if key in current}
     made: dict[str, Any] = {
-        "identifier": OWNER.external_name,
+        "identifier": NAME,
         "arn": "arn:aws:rds:eu-west-1:1:db:x",
         "status": status,
         "engine": "mysql",
@@ -67,8 +64,17 @@ def observed(status: str = "available", *, pending: Configuration = NOTHING, **f
     return Observed(**(made | fields))
 
 
+def drift(build: Any, there: Observed, **spec: Any) -> tuple[Drift, ...]:
+    return drift_of(build(**spec).spec, OWNER, None, there)
+
+
+def corrections(build: Any, there: Observed, **spec: Any) -> Corrections:
+    return corrections_of(build(**spec).spec, OWNER, None, there)
+
+
 def test_what_is_as_it_should_be_is_left_alone(build: Any) -> None:
-    assert decide(build(), OWNER, APPLIED, observed()) == Plan(look=Look.LATER)
+    assert drift(build, observed()) == ()
+    assert corrections(build, observed()) == Corrections({}, None)
 
 
 def test_what_is_not_there_is_created_with_all_that_the_spec_says(build: Any) -> None:
@@ -84,11 +90,9 @@ def test_what_is_not_there_is_created_with_all_that_the_spec_says(build: Any) ->
         tags={"team": "billing", "conductor.io/concrete-uid": "forged"},
     )
 
-    (create,) = decide(instance, OWNER, APPLIED, None).actions
+    new = new_instance(NAME, instance.spec, OWNER)
 
-    assert isinstance(create, Create)
-    new = create.new
-    assert new.identifier == OWNER.external_name
+    assert new.identifier == NAME
     assert new.configuration.engine_version == "8.0"
     assert new.configuration.security_groups == frozenset({"sg-2323-4445"})
     assert new.configuration.multizone is True
@@ -111,18 +115,17 @@ def test_what_is_not_there_is_created_with_all_that_the_spec_says(build: Any) ->
 def test_storage_is_what_the_spec_says_or_at_least_what_is_offered(
     build: Any, spec: Any, expected: int
 ) -> None:
-    (create,) = decide(build(**spec), OWNER, APPLIED, None).actions
+    new = new_instance(NAME, build(**spec).spec, OWNER)
 
-    assert isinstance(create, Create)
-    assert create.new.configuration.allocated_storage == expected
+    assert new.configuration.allocated_storage == expected
 
 
 def test_a_spec_without_a_storage_size_is_told(build: Any) -> None:
-    plan = decide(build(allocatedStorage=None), OWNER, APPLIED, None)
+    with pytest.raises(Terminal, match="allocatedStorage"):
+        new_instance(NAME, build(allocatedStorage=None).spec, OWNER)
 
-    assert plan.actions == ()
-    assert plan.synced.reason == "InvalidSpec"
-    assert "allocatedStorage" in plan.synced.message
+    (told,) = drift(build, observed(), allocatedStorage=None)
+    assert (told.field, told.repairable) == ("allocatedStorage", False)
 
 
 @pytest.mark.parametrize(
@@ -142,30 +145,35 @@ def test_a_spec_without_a_storage_size_is_told(build: Any) -> None:
     ],
 )
 def test_what_differs_is_modified_and_nothing_else(build: Any, spec: Any, changes: Configuration) -> None:
-    plan = decide(build(**spec), OWNER, APPLIED, observed())
+    assert corrections(build, observed(), **spec) == Corrections({}, Modify(changes))
+    assert {each.field for each in drift(build, observed(), **spec)} == set(map(field_of, changes.asked_for))
 
-    assert plan.actions == (Modify(changes),)
-    assert plan.look is Look.SOON
+
+def test_every_field_that_can_drift_is_called_as_in_the_spec() -> None:
+    written = {field.alias or name for name, field in RDSInstanceSpec.model_fields.items()}
+
+    assert {field_of(name) for name in Configuration.__dataclass_fields__} <= written
 
 
 def test_a_modification_under_way_is_not_asked_for_again(build: Any) -> None:
-    pending = Configuration(allocated_storage=60, engine_version="8.4")
+    there = observed(pending=Configuration(allocated_storage=60, engine_version="8.4"))
 
-    plan = decide(build(allocatedStorage=60, version="8.4"), OWNER, APPLIED, observed(pending=pending))
-
-    assert plan == Plan(look=Look.SOON)
+    assert drift(build, there, allocatedStorage=60, version="8.4") == ()
 
 
 @pytest.mark.parametrize("status", ["creating", "modifying", "rebooting", "backing-up", "stopped"])
 def test_nothing_is_modified_while_rds_would_refuse(build: Any, status: str) -> None:
-    assert decide(build(multizone=True), OWNER, ROTATED, observed(status)).actions == ()
+    spec = build(multizone=True).spec
+
+    assert drift(build, observed(status), multizone=True) == ()
+    assert corrections_of(spec, OWNER, ROTATED, observed(status)) == Corrections({}, None)
 
 
 @pytest.mark.parametrize("version", ["8", "8.0", 8.0, "8.0.35", "8.0.34"])
 def test_a_version_that_runs_already_or_is_surpassed_by_a_minor_upgrade_is_left_alone(
     build: Any, version: Any
 ) -> None:
-    assert decide(build(version=version), OWNER, APPLIED, observed()) == Plan(look=Look.LATER)
+    assert drift(build, observed(), version=version) == ()
 
 
 @pytest.mark.parametrize(
@@ -182,99 +190,81 @@ def test_a_version_that_runs_already_or_is_surpassed_by_a_minor_upgrade_is_left_
     ],
 )
 def test_a_field_that_cannot_change_is_named(build: Any, spec: Any, there: Any, field: str) -> None:
-    plan = decide(build(**spec), OWNER, APPLIED, observed(**there))
+    (told,) = drift(build, observed(**there), **spec)
 
-    assert plan.actions == ()
-    assert plan.synced.reason == "ImmutableField"
-    assert f"spec.{field} " in plan.synced.message
+    assert (told.field, told.repairable) == (field, False)
+
+
+def test_a_secret_with_another_user_than_the_instances_is_told(build: Any) -> None:
+    theirs = SecretData({"username": "admin", "password": "x"})
+
+    (told,) = drift_of(build().spec, OWNER, theirs, observed())
+
+    assert (told.field, told.wanted, told.found) == ("masterUsername", "admin", "conductor")
 
 
 def test_a_new_password_is_set_together_with_what_else_differs(build: Any) -> None:
-    plan = decide(build(multizone=True), OWNER, ROTATED, observed())
+    plan = corrections_of(build(multizone=True).spec, OWNER, ROTATED, observed())
 
-    assert plan.actions == (Modify(Configuration(multizone=True), ROTATED.credentials),)
+    assert plan == Corrections({}, Modify(Configuration(multizone=True), ROTATED))
     assert "secret" not in repr(plan)
 
 
 def test_missing_tags_are_added_and_foreign_ones_kept(build: Any) -> None:
     there = observed(tags={**OWNER.tags, "team": "old", "aws:created-by": "x"})
 
-    plan = decide(build(tags={"team": "billing"}), OWNER, APPLIED, there)
-
-    assert plan.actions == (AddTags("arn:aws:rds:eu-west-1:1:db:x", {"team": "billing"}),)
-
-
-@pytest.mark.parametrize(
-    "tags",
-    [
-        {},
-        {"conductor.io/cluster-id": "cluster"},
-        {"conductor.io/cluster-id": "another", "conductor.io/concrete-uid": "uid"},
-        {"conductor.io/cluster-id": "cluster", "conductor.io/concrete-uid": "another"},
-    ],
-)
-def test_what_is_not_ours_is_never_touched(build: Any, tags: Any) -> None:
-    plan = decide(build(multizone=True), OWNER, ROTATED, observed(tags=tags))
-
-    assert plan.actions == ()
-    assert plan.synced.reason == "NotOwned"
-    gone = decide_deletion(build(), OWNER, observed(tags=tags))
-    assert isinstance(gone, Gone)
-    assert gone.foreign is not None
-    assert gone.foreign.reason == "NotOwned"
+    assert corrections(build, there, tags={"team": "billing"}) == Corrections({"team": "billing"}, None)
+    assert drift(build, there, tags={"team": "billing"}) == (Drift("tags.team", "billing", "old"),)
 
 
 @pytest.mark.parametrize(
     ("spec", "snapshot"),
     [
-        ({}, FinalSnapshot(f"{OWNER.external_name}-final")),
+        ({}, FinalSnapshot(f"{NAME}-final")),
         ({"finalSnapshotIdentifier": "last"}, FinalSnapshot("last")),
         ({"skipFinalSnapshot": True}, None),
     ],
 )
 def test_a_final_snapshot_is_taken_unless_told_otherwise(build: Any, spec: Any, snapshot: Any) -> None:
-    assert decide_deletion(build(**spec), OWNER, observed()) == Plan((Delete(snapshot),))
+    assert deletion_of(build(**spec).spec, observed()) == Delete(snapshot)
 
 
 def test_of_a_failed_instance_no_snapshot_can_be_taken(build: Any) -> None:
-    assert decide_deletion(build(), OWNER, observed("failed")) == Plan((Delete(None),))
+    assert deletion_of(build().spec, observed("failed")) == Delete(None)
 
 
-@pytest.mark.parametrize("status", ["creating", "modifying", "deleting"])
-def test_deletion_waits_while_rds_is_busy(build: Any, status: str) -> None:
-    assert decide_deletion(build(), OWNER, observed(status)) == Plan()
+def test_a_protected_instance_is_not_deleted(build: Any) -> None:
+    with pytest.raises(Terminal) as raised:
+        deletion_of(build(deletionProtection=True).spec, observed())
+
+    assert raised.value.reason == "DeletionProtected"
 
 
 def test_protection_that_the_spec_does_not_ask_for_is_taken_off_before_the_deletion(build: Any) -> None:
-    plan = decide_deletion(build(), OWNER, observed(deletion_protection=True))
+    there = observed(deletion_protection=True)
 
-    assert plan == Plan((Modify(Configuration(deletion_protection=False)),))
+    assert deletion_of(build().spec, there) == Modify(Configuration(deletion_protection=False))
 
 
 @pytest.mark.parametrize(
-    ("look", "annotation", "random", "seconds"),
+    ("region", "account", "told"),
     [
-        (Look.SOON, None, 0.9, 10),
-        (Look.LATER, None, 0.5, 600),
-        (Look.LATER, None, 0.0, 540),
-        (Look.LATER, "1h", 0.5, 3600),
-        (Look.LATER, "1s", 0.5, 10),
-        (Look.LATER, "soon", 0.5, 600),
-        (Look.NEVER, None, 0.5, None),
+        ("eu-west-1", "1", False),
+        ("eu-west-1", None, False),
+        ("us-east-2", None, True),
+        ("us-east-2", "1", True),
+        ("eu-west-1", "2", True),
     ],
 )
-def test_looks_are_spread_and_follow_the_objects_own_interval(
-    build: Any, look: Look, annotation: str | None, random: float, seconds: float | None
+def test_what_was_made_in_another_region_or_account_is_elsewhere(
+    region: str, account: str | None, told: bool
 ) -> None:
-    annotations = {"conductor.io/poll-interval": annotation} if annotation else None
+    problem = elsewhere(NAME, "arn:aws:rds:eu-west-1:1:db:x", region, account)
 
-    delay = seconds_until(look, build(annotations=annotations), PollIntervals(), random)
+    assert (problem is not None) is told
+    if problem is not None:
+        assert "region eu-west-1 of account 1" in problem
 
-    assert delay == seconds
 
-
-def test_an_interval_that_cannot_be_read_is_told(build: Any) -> None:
-    plan = decide(build(annotations={"conductor.io/poll-interval": "soon"}), OWNER, APPLIED, observed())
-
-    assert plan.synced.ok
-    assert "'soon' is not a duration" in plan.synced.message
+def test_what_was_never_made_is_nowhere_else() -> None:
+    assert elsewhere(NAME, None, "eu-west-1", "1") is None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conductor_aws_provisioner.errors import Answer, AwsError, Refused, Terminal, Throttled, Transient, sort
+from conductor_aws_provisioner.errors import Answer, sort
+from conductor_provisioner import ProviderError, Refused, Terminal, Throttled, Transient
 
 
 def answer(code: str, http_status: int = 400, **headers: str) -> Answer:
@@ -31,7 +32,7 @@ def answer(code: str, http_status: int = 400, **headers: str) -> Answer:
         (answer("SomethingNew", 502), Transient),
     ],
 )
-def test_errors_are_sorted_by_what_helps(given: Answer, kind: type[AwsError]) -> None:
+def test_errors_are_sorted_by_what_helps(given: Answer, kind: type[ProviderError]) -> None:
     error = sort("CreateDBInstance", "conductor-1", given)
 
     assert type(error) is kind

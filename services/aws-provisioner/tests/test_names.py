@@ -1,63 +1,17 @@
-"""Names and tags are functions of the owner, and AWS and Kubernetes accept them."""
+"""Tags are functions of the owner, and AWS accepts them."""
 
 from __future__ import annotations
 
-import re
+import pytest
 
-from hypothesis import given
-from hypothesis import strategies as st
+from conductor_aws_provisioner.names import MAX_TAG_VALUE, ownership_of, tags_of
+from conductor_provisioner import Owner, Ownership
 
-from conductor_aws_provisioner.names import (
-    MAX_OBJECT_NAME,
-    MAX_TAG_VALUE,
-    Owner,
-    credentials_secret_name,
-    tags_of,
-)
-
-object_names = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", fullmatch=True)
-
-
-@given(st.uuids(), st.uuids(), object_names)
-def test_an_external_name_is_a_valid_identifier_and_says_nothing_of_names(
-    cluster: object, uid: object, name: str
-) -> None:
-    owner = Owner(str(cluster), str(uid), "ns", name)
-
-    assert re.fullmatch(r"[a-z](?!.*--)[a-z0-9-]{0,62}(?<!-)", owner.external_name)
-    assert owner.external_name == Owner(str(cluster), str(uid), "elsewhere", "renamed").external_name
-    assert all(len(value) <= MAX_TAG_VALUE for value in owner.tags.values())
-
-
-@given(st.lists(st.tuples(st.uuids(), st.uuids()), unique=True, min_size=2, max_size=20))
-def test_different_owners_have_different_external_names(owners: list[tuple[object, object]]) -> None:
-    names = {Owner(str(cluster), str(uid), "ns", "name").external_name for cluster, uid in owners}
-
-    assert len(names) == len(owners)
-
-
-def test_the_external_name_never_changes_between_releases() -> None:
-    """A release that computed another one would create every database a second time."""
-    assert Owner("cluster", "uid", "ns", "name").external_name == "conductor-e6cfdbfe088ae0fa4ffedecb"
-
-
-@given(object_names)
-def test_the_secrets_name_is_valid_and_its_owns(name: str) -> None:
-    secret = credentials_secret_name(name)
-
-    assert len(secret) <= MAX_OBJECT_NAME
-    assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", secret)
-
-
-def test_long_names_that_differ_only_at_their_end_have_different_secrets() -> None:
-    long = "a" * 252
-
-    assert credentials_secret_name(f"{long}x") != credentials_secret_name(f"{long}y")
-    assert credentials_secret_name("orders") == "orders-credentials"
+OWNER = Owner("cluster", "uid", "ns", "name")
 
 
 def test_a_users_tags_cannot_take_the_place_of_ours() -> None:
-    owner = Owner("cluster", "uid", "ns", "name")
+    owner = OWNER
     forged = dict.fromkeys(owner.tags, "forged") | {"conductor.io/vpc": "forged", "team": "billing"}
 
     tags = tags_of(owner, vpc="vpc-1", wanted=forged)
@@ -65,3 +19,24 @@ def test_a_users_tags_cannot_take_the_place_of_ours() -> None:
     assert owner.owns(tags)
     assert tags["conductor.io/vpc"] == "vpc-1"
     assert tags["team"] == "billing"
+
+
+def test_the_longest_name_of_an_object_fits_into_a_tag() -> None:
+    tags = tags_of(Owner("cluster", "uid", "n" * 63, "o" * 253), vpc=None, wanted={})
+
+    assert max(map(len, tags.values())) == MAX_TAG_VALUE
+
+
+@pytest.mark.parametrize(
+    ("tags", "whose"),
+    [
+        (OWNER.tags, Ownership.OURS),
+        ({}, Ownership.NOBODYS),
+        ({"team": "billing"}, Ownership.NOBODYS),
+        ({"conductor.io/cluster-id": "cluster"}, Ownership.ANOTHERS),
+        ({"conductor.io/cluster-id": "another", "conductor.io/concrete-uid": "uid"}, Ownership.ANOTHERS),
+        ({"conductor.io/cluster-id": "cluster", "conductor.io/concrete-uid": "another"}, Ownership.ANOTHERS),
+    ],
+)
+def test_only_both_ids_together_make_an_instance_ours(tags: dict[str, str], whose: Ownership) -> None:
+    assert ownership_of(OWNER, tags) is whose

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,36 +17,27 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry, generate_latest
 
-from conductor_aws_provisioner.errors import Terminal, Throttled, Transient
-from conductor_aws_provisioner.external import (
-    NOTHING,
-    Configuration,
-    FinalSnapshot,
-    MasterCredentials,
-    NewInstance,
-)
-from conductor_aws_provisioner.metrics import Metrics
-from conductor_aws_provisioner.rds import RDSDriver
+from conductor_aws_provisioner.rds import RDSDriver, RDSDrivers
+from conductor_aws_provisioner.session import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 from conductor_dev.aws import REGION, Moto
+from conductor_provisioner import (
+    Account,
+    Ownership,
+    Refused,
+    Resource,
+    Terminal,
+    Throttled,
+    Transient,
+)
+from conductor_provisioner.calls import AccountCalls, thread_pool
+from conductor_provisioner.gate import Gate, Limits
+from conductor_provisioner.metrics import Metrics
+from conductor_provisioner.settings import SETTLE_DELETED_SECONDS
 
 NAME = "conductor-0123456789abcdef01234567"
 PASSWORD = "a-password-to-be-looked-for"
-MASTER = MasterCredentials("masteruser", PASSWORD)
-NEW = NewInstance(
-    identifier=NAME,
-    engine="mysql",
-    configuration=Configuration(
-        instance_type="db.m4.xlarge",
-        allocated_storage=50,
-        multizone=True,
-        deletion_protection=False,
-        security_groups=frozenset({"sg-1", "sg-2"}),
-        publicly_accessible=False,
-        engine_version="8.0.35",
-    ),
-    storage_encrypted=False,
-    tags={"conductor.io/concrete-uid": "7", "team": "billing"},
-)
+CLUSTER_ID = "cluster"
+MakeResource = Callable[..., Resource[Any, Any]]
 
 
 @pytest.fixture
@@ -58,39 +50,40 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-OpenDriver = Callable[[str], RDSDriver]
+OpenDriver = Callable[..., Awaitable[RDSDriver]]
 
 
 @pytest.fixture
 def open_driver(
     monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter, registry: CollectorRegistry
 ) -> Iterator[OpenDriver]:
-    """Of an endpoint, configured by the environment as the service is."""
-    opened: list[RDSDriver] = []
-    metrics = Metrics(registry)
+    """Of an endpoint, configured by the environment as the service is without a ProviderConfig."""
+    metrics, threads = Metrics(registry), thread_pool()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    for name, value in {
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+    }.items():
+        monkeypatch.setenv(name, value)
 
-    def open_at(url: str) -> RDSDriver:
-        for name, value in {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-        }.items():
-            monkeypatch.setenv(name, value)
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(spans))
-        opened.append(RDSDriver.open(metrics, provider.get_tracer("test")))
-        return opened[-1]
+    async def open_at(url: str, **account: Any) -> RDSDriver:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        limits = Limits(rate=1000, burst=1000)
+        gate = Gate(limits, time.monotonic, random.random)
+        tracer = provider.get_tracer("test")
+        calls = AccountCalls("ambient", "aws", gate, limits, threads=threads, metrics=metrics, tracer=tracer)
+        return await RDSDrivers().open(Account(name="ambient", calls=calls, **account))
 
     yield open_at
-    for driver in opened:
-        driver.close()
+    threads.shutdown(wait=False, cancel_futures=True)
 
 
 @pytest.fixture
-async def driver(open_driver: OpenDriver, moto: Moto) -> AsyncIterator[RDSDriver]:
-    yield open_driver(moto.url)
+async def driver(open_driver: OpenDriver, moto: Moto) -> RDSDriver:
+    return await open_driver(moto.url)
 
 
 class Aws:
@@ -141,167 +134,231 @@ def answering() -> Iterator[Callable[..., Aws]]:
         aws.close()
 
 
-async def test_what_was_created_is_observed_with_its_tags(driver: RDSDriver) -> None:
-    await driver.create(NEW, MASTER)
+async def test_what_was_created_is_observed(driver: RDSDriver, resource: MakeResource) -> None:
+    wanted = resource(
+        version="8.0.35", multizone=True, securityGroups=["sg-1", "sg-2"], tags={"team": "billing"}
+    )
+    await driver.create(wanted)
 
-    observed = await driver.observe(NAME)
+    observed = await driver.observe(wanted)
 
-    assert observed is not None
-    assert observed.status == "available"
-    assert observed.engine == "mysql"
-    assert observed.master_username == "masteruser"
-    assert observed.tags == NEW.tags
+    assert (observed.exists, observed.ownership, observed.busy) == (True, Ownership.OURS, False)
+    assert observed.ready
+    assert observed.drift == ()
+    assert observed.engine_version == "8.0.35"
     assert observed.endpoint is not None
     assert observed.endpoint.port == 3306
-    assert NEW.configuration.differing_from(observed.expected) == NOTHING
+    assert str(observed.capacity["storage"]) == "50Gi"
+    assert observed.details["instance_status"] == "available"
+    assert f":db:{NAME}" in observed.details["arn"]
 
 
-async def test_nothing_is_observed_where_there_is_nothing(driver: RDSDriver) -> None:
-    assert await driver.observe(NAME) is None
+async def test_nothing_is_observed_where_there_is_nothing(driver: RDSDriver, resource: MakeResource) -> None:
+    assert not (await driver.observe(resource())).exists
 
 
-async def test_an_instance_that_takes_its_time_is_seen_creating(driver: RDSDriver, moto: Moto) -> None:
+async def test_an_instance_that_takes_its_time_is_seen_creating(
+    driver: RDSDriver, moto: Moto, resource: MakeResource
+) -> None:
     moto.set_rds_delay(60)
-    await driver.create(NEW, MASTER)
-    observed = await driver.observe(NAME)
-    assert observed is not None
-    assert observed.status == "creating"
+    await driver.create(resource())
+    observed = await driver.observe(resource())
+    assert (observed.busy, observed.ready) == (True, False)
 
     moto.set_rds_delay(0)
 
-    observed = await driver.observe(NAME)
-    assert observed is not None
-    assert observed.status == "available"
+    observed = await driver.observe(resource())
+    assert (observed.busy, observed.ready) == (False, True)
 
 
-async def test_a_second_create_finds_the_first(driver: RDSDriver) -> None:
-    await driver.create(NEW, MASTER)
+async def test_a_second_create_finds_the_first(driver: RDSDriver, resource: MakeResource) -> None:
+    await driver.create(resource())
 
     with pytest.raises(Transient) as raised:
-        await driver.create(NEW, MASTER)
+        await driver.create(resource())
 
     assert raised.value.code == "DBInstanceAlreadyExists"
 
 
-async def test_the_account_is_known_from_the_first_instance_seen(driver: RDSDriver) -> None:
-    assert await driver.observe(NAME) is None
-    assert driver.account is None
-
-    made = await driver.create(NEW, MASTER)
-
-    assert driver.account is not None
-    assert f":{driver.account}:db:{NAME}" in made.arn
-
-
-async def test_every_field_that_can_change_is_changed_in_place(driver: RDSDriver) -> None:
-    await driver.create(NEW, MASTER)
-    changes = Configuration(
-        instance_type="db.m5.large",
-        allocated_storage=80,
+async def test_every_field_that_can_change_is_changed_in_place(
+    driver: RDSDriver, resource: MakeResource
+) -> None:
+    await driver.create(resource(version="8.0.35"))
+    changed = resource(
+        applied=True,
+        allocatedStorage=80,
         multizone=False,
-        backup_retention_period=7,
-        deletion_protection=True,
-        security_groups=frozenset({"sg-3"}),
-        publicly_accessible=True,
-        storage_type="gp3",
+        backupRetentionPeriod=7,
+        deletionProtection=True,
+        securityGroups=["sg-3"],
+        publiclyAccessible=True,
+        storageType="gp3",
         iops=3000,
-        engine_version="8.4.1",
+        version="8.4.1",
+        tags={"team": "payments"},
+        **{"instance-type": "db.m5.large"},
     )
+    before = await driver.observe(changed)
 
-    await driver.modify(NAME, changes, None)
+    await driver.update(changed, before)
 
-    observed = await driver.observe(NAME)
-    assert observed is not None
-    assert changes.differing_from(observed.expected) == NOTHING
-
-
-async def test_tags_are_added_to_those_that_are_there(driver: RDSDriver) -> None:
-    made = await driver.create(NEW, MASTER)
-
-    await driver.add_tags(made.arn, {"team": "payments", "cost-center": "12"})
-
-    observed = await driver.observe(NAME)
-    assert observed is not None
-    assert observed.tags == {**NEW.tags, "team": "payments", "cost-center": "12"}
+    assert len(before.drift) == 10
+    assert (await driver.observe(changed)).drift == ()
 
 
-async def test_the_final_snapshot_is_taken_when_it_is_asked_for(driver: RDSDriver, moto: Moto) -> None:
-    await driver.create(NEW, MASTER)
-    await driver.delete(NAME, FinalSnapshot(f"{NAME}-final"))
-    await driver.create(NEW, MASTER)
-    await driver.delete(NAME, None)
+async def test_a_password_counts_as_applied_only_when_it_was_set(
+    driver: RDSDriver, moto: Moto, resource: MakeResource
+) -> None:
+    moto.set_rds_delay(60)
+    created = await driver.create(resource())
+    assert created.credentials_applied
 
-    assert await driver.observe(NAME) is None
+    tagged = await driver.update(resource(tags={"team": "billing"}), await driver.observe(resource()))
+    assert not tagged.credentials_applied, "it cannot be set while the instance is being created"
+
+    moto.set_rds_delay(0)
+    assert (await driver.update(resource(), await driver.observe(resource()))).credentials_applied
+
+
+async def test_an_adopted_instance_gets_our_tags_beside_its_own(
+    driver: RDSDriver, moto: Moto, resource: MakeResource
+) -> None:
+    await asyncio.to_thread(
+        moto.rds().create_db_instance,
+        DBInstanceIdentifier=NAME,
+        Engine="mysql",
+        DBInstanceClass="db.m4.xlarge",
+        MasterUsername="conductor",
+        MasterUserPassword="their-password",
+        AllocatedStorage=50,
+        Tags=[{"Key": "team", "Value": "billing"}],
+    )
+    found = await driver.observe(resource())
+    assert found.ownership is Ownership.NOBODYS
+
+    await driver.update(resource(), found)
+
+    assert (await driver.observe(resource())).ownership is Ownership.OURS
+    (instance,) = (await asyncio.to_thread(moto.rds().describe_db_instances))["DBInstances"]
+    assert {"Key": "team", "Value": "billing"} in instance["TagList"]
+
+
+async def test_the_final_snapshot_is_taken_when_it_is_asked_for(
+    driver: RDSDriver, moto: Moto, resource: MakeResource
+) -> None:
+    for skip in (False, True):
+        wanted = resource(skipFinalSnapshot=skip)
+        await driver.create(wanted)
+        await driver.delete(wanted, await driver.observe(wanted))
+
+    assert not (await driver.observe(resource())).exists
     snapshots = await asyncio.to_thread(moto.rds().describe_db_snapshots, DBInstanceIdentifier=NAME)
     assert [each["DBSnapshotIdentifier"] for each in snapshots["DBSnapshots"]] == [f"{NAME}-final"]
 
 
-async def test_what_aws_finds_wrong_is_terminal_and_says_what(driver: RDSDriver) -> None:
-    bad = replace(NEW, identifier="not--valid-")
+async def test_a_sweep_finds_what_carries_our_clusters_tag_and_nothing_else(
+    driver: RDSDriver, moto: Moto, resource: MakeResource
+) -> None:
+    await driver.create(resource())
+    await asyncio.to_thread(
+        moto.rds().create_db_instance,
+        DBInstanceIdentifier="somebody-elses",
+        Engine="mysql",
+        DBInstanceClass="db.t3.small",
+        MasterUsername="theirs",
+        MasterUserPassword="their-password",
+        AllocatedStorage=20,
+    )
 
+    found = [each async for each in driver.tagged(CLUSTER_ID)]
+
+    assert [(each.external_name, each.uid) for each in found] == [(NAME, "uid")]
+    assert [each async for each in driver.tagged("another")] == []
+
+
+async def test_what_was_made_in_another_account_is_not_taken_for_gone(
+    driver: RDSDriver, resource: MakeResource
+) -> None:
+    arn = f"arn:aws:rds:{REGION}:111111111111:db:{NAME}"
+
+    with pytest.raises(Refused) as raised:
+        await driver.observe(resource(status={"arn": arn}))
+
+    assert raised.value.reason == "Elsewhere"
+
+
+async def test_what_aws_finds_wrong_is_terminal_and_says_what(
+    driver: RDSDriver, resource: MakeResource
+) -> None:
     with pytest.raises(Terminal) as raised:
-        await driver.create(bad, MASTER)
+        await driver.create(resource(name="not--valid-"))
 
     assert "CreateDBInstance of not--valid-" in str(raised.value)
-    assert not raised.value.retryable
-
-
-async def test_no_call_leaves_while_aws_asks_for_quiet(
-    open_driver: OpenDriver, answering: Callable[..., Aws]
-) -> None:
-    aws = answering(400, "Throttling", "Rate exceeded", **{"Retry-After": "30"})
-    driver = open_driver(aws.url)
-
-    with pytest.raises(Throttled) as first:
-        await driver.observe(NAME)
-    with pytest.raises(Throttled) as second:
-        await driver.observe("another")
-
-    assert first.value.retry_after == 30
-    assert 25 < second.value.retry_after <= 30
-    assert aws.calls == 1
 
 
 async def test_botocore_does_not_retry_behind_our_back(
-    open_driver: OpenDriver, answering: Callable[..., Aws]
+    open_driver: OpenDriver, answering: Callable[..., Aws], resource: MakeResource
 ) -> None:
     aws = answering(503, "ServiceUnavailable", "later")
-    driver = open_driver(aws.url)
+    driver = await open_driver(aws.url)
 
     with pytest.raises(Transient):
-        await driver.observe(NAME)
+        await driver.observe(resource())
 
     assert aws.calls == 1
 
 
-async def test_an_endpoint_that_is_not_there_is_a_failure_that_passes(open_driver: OpenDriver) -> None:
+async def test_after_a_throttled_answer_no_call_leaves_for_any_object(
+    open_driver: OpenDriver, answering: Callable[..., Aws], resource: MakeResource
+) -> None:
+    aws = answering(400, "Throttling", "Rate exceeded", **{"Retry-After": "30"})
+    driver = await open_driver(aws.url)
+
+    with pytest.raises(Throttled) as first:
+        await driver.observe(resource())
+    with pytest.raises(Throttled) as second:
+        await driver.observe(resource(name="another"))
+
+    assert first.value.retry_after == 30
+    assert 0 < second.value.retry_after <= 30
+    assert aws.calls == 1
+
+
+async def test_an_endpoint_that_is_not_there_is_a_failure_that_passes(
+    open_driver: OpenDriver, resource: MakeResource
+) -> None:
     gone = Aws(200, "", {})
     gone.close()
+    driver = await open_driver(gone.url)
 
     with pytest.raises(Transient):
-        await open_driver(gone.url).observe(NAME)
+        await driver.observe(resource())
 
 
 async def test_the_password_is_in_no_log_span_metric_or_error(
     driver: RDSDriver,
     open_driver: OpenDriver,
     answering: Callable[..., Aws],
+    resource: MakeResource,
     spans: InMemorySpanExporter,
     registry: CollectorRegistry,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    rude = open_driver(answering(400, "InvalidParameterValue", f"{PASSWORD} is not a good password").url)
+    rude = await open_driver(
+        answering(400, "InvalidParameterValue", f"{PASSWORD} is not a good password").url
+    )
 
-    await driver.create(NEW, MASTER)
-    await driver.modify(NAME, NOTHING, MASTER)
+    created = await driver.create(resource())
+    updated = await driver.update(resource(), created)
     with pytest.raises(Terminal) as raised:
-        await rude.create(NEW, MASTER)
+        await rude.create(resource())
 
     told = " ".join(
         [
             caplog.text,
-            repr(MASTER),
+            repr(resource()),
+            repr((created, updated)),
             str(raised.value),
             repr(raised.value),
             repr(raised.value.__cause__),
@@ -314,30 +371,27 @@ async def test_the_password_is_in_no_log_span_metric_or_error(
 
 
 async def test_each_call_is_a_span_and_counted_by_its_outcome(
-    driver: RDSDriver, spans: InMemorySpanExporter, registry: CollectorRegistry
+    driver: RDSDriver, resource: MakeResource, spans: InMemorySpanExporter, registry: CollectorRegistry
 ) -> None:
-    await driver.create(NEW, MASTER)
+    await driver.create(resource())
     with pytest.raises(Transient):
-        await driver.create(NEW, MASTER)
+        await driver.create(resource())
 
     good, bad = spans.get_finished_spans()
-    assert good.name == bad.name == "rds CreateDBInstance"
-    assert dict(good.attributes or {}) == {"aws.region": REGION, "aws.rds.db_identifier": NAME}
+    assert good.name == bad.name == "aws CreateDBInstance"
+    assert dict(good.attributes or {}) == {"conductor.account": "ambient", "conductor.external.name": NAME}
     assert (bad.attributes or {})["error.type"] == "DBInstanceAlreadyExists"
     for outcome in ("OK", "DBInstanceAlreadyExists"):
-        labels = {"action": "CreateDBInstance", "outcome": outcome}
+        labels = {"account": "ambient", "action": "CreateDBInstance", "outcome": outcome}
         assert registry.get_sample_value("conductor_external_calls_total", labels) == 1
 
 
-async def test_calls_share_sixteen_threads_however_many_wait(driver: RDSDriver) -> None:
-    observed: list[Any] = await asyncio.gather(*(driver.observe(f"{NAME}-{n}") for n in range(60)))
-
-    assert observed == [None] * 60
-    assert len([each for each in threading.enumerate() if each.name.startswith("rds_")]) <= 16
+async def test_a_region_that_is_given_wins(open_driver: OpenDriver, moto: Moto) -> None:
+    assert (await open_driver(moto.url)).region == REGION
+    assert (await open_driver(moto.url, region="eu-west-3")).region == "eu-west-3"
 
 
-def test_a_region_that_is_given_wins(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    driver = RDSDriver.open(Metrics(registry), TracerProvider().get_tracer("test"), region="eu-west-3")
-    assert driver._client.meta.region_name == "eu-west-3"
-    driver.close()
+def test_a_late_create_is_waited_for_longer_than_it_can_take() -> None:
+    look_up_and_create = 2 * (CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS)
+
+    assert look_up_and_create < SETTLE_DELETED_SECONDS

@@ -1,7 +1,8 @@
 """The provisioner of Amazon RDS: makes the DB instances that RDSInstance objects describe, and unmakes them.
 
-Read in this order: ``reconcile`` (the life of a resource), ``decide`` (what to do next, pure), ``external`` (the
-driver's words), ``rds`` (the driver over boto3), ``cluster`` (what is read and written in the Kubernetes API).
+The life of a resource is the library's, see ``conductor_provisioner.managed``. Here, read in this order: ``rds`` (the
+driver over boto3), ``decide`` (what differs and what to request, pure), ``external`` (a DB instance as decisions see it),
+``session`` (how to get into an account).
 """
 
 from importlib.metadata import version

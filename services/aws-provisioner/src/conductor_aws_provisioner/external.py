@@ -1,13 +1,10 @@
-"""The external resource in the driver's words: what is there, what is wanted, and the driver that changes it.
-
-Nothing here knows of Kubernetes or of boto3.
-"""
+"""DB instances as decisions are made about them: what is there, and what is wanted. Nothing here knows of boto3."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any
 
 from conductor_model.concrete import Endpoint
 
@@ -106,29 +103,3 @@ class FinalSnapshot:
     """The snapshot that is taken before an instance is deleted."""
 
     identifier: str
-
-
-class Driver(Protocol):
-    """The cloud's calls. Each raises an ``errors.AwsError`` and may have had its effect in spite of it."""
-
-    @property
-    def region(self) -> str:
-        """Where it looks: what is elsewhere is neither there nor gone."""
-
-    @property
-    def account(self) -> str | None:
-        """Whose resources it sees; None until it has seen one."""
-
-    async def observe(self, identifier: str) -> Observed | None:
-        """The instance of this identifier, or None when the cloud says that there is none."""
-
-    async def create(self, new: NewInstance, credentials: MasterCredentials) -> Observed: ...
-
-    async def modify(
-        self, identifier: str, changes: Configuration, credentials: MasterCredentials | None
-    ) -> Observed:
-        """Apply the changes at once, and the credentials' password if they are given."""
-
-    async def add_tags(self, arn: str, tags: Mapping[str, str]) -> None: ...
-
-    async def delete(self, identifier: str, snapshot: FinalSnapshot | None) -> None: ...

@@ -1,45 +1,52 @@
 """The driver for Amazon RDS over boto3.
 
-boto3 blocks, so its calls run in a pool of few threads; nothing waits in one of them but a call under way. Retries
-belong to the reconciler, which survives a crash, and not to botocore. After a throttled answer no call leaves before
-the delay has passed, whichever object it is for: AWS counts calls by account.
-
-Region and credentials come from boto3's default chain, and the endpoint from AWS_ENDPOINT_URL if it is set.
+boto3 blocks, so its calls run in the threads of ``Account.calls``; nothing waits in one of them but a call under way.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, perf_counter
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
-from opentelemetry import trace
+from botocore.exceptions import BotoCoreError, ClientError
 
-from conductor_aws_provisioner.errors import Answer, AwsError, Refused, Throttled, Transient, sort
-from conductor_aws_provisioner.external import (
-    Configuration,
-    FinalSnapshot,
-    MasterCredentials,
-    NewInstance,
-    Observed,
+from conductor_aws_provisioner import db_states
+from conductor_aws_provisioner.decide import (
+    Delete,
+    Modify,
+    corrections_of,
+    deletion_of,
+    drift_of,
+    elsewhere,
+    new_instance,
 )
-from conductor_aws_provisioner.metrics import Metrics
+from conductor_aws_provisioner.external import NOTHING, Configuration, MasterCredentials, Observed
+from conductor_aws_provisioner.names import ownership_of
+from conductor_aws_provisioner.session import AwsSession, account_id, sorted_error
 from conductor_model.concrete import Endpoint
+from conductor_model.quantity import Quantity
+from conductor_model.rds import RDSInstanceSpec, RDSInstanceStatus
+from conductor_provisioner import (
+    Account,
+    CredentialsFrom,
+    Observation,
+    Ownership,
+    Refused,
+    Resource,
+    SecretData,
+    Tagged,
+)
+from conductor_provisioner.driver import CLUSTER_TAG, UID_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import TagTypeDef
 
-MAX_CALLS = 16
-"""Calls under way at once: the threads, and the connections that they share."""
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 30
+PENDING_SECONDS = 10.0
+"""After which a change that RDS has accepted, and not begun, is looked at again."""
 _ACCOUNT_IN_ARN = 4
 
 _PARAMETERS: Mapping[str, str] = {
@@ -60,61 +67,48 @@ _PARAMETERS: Mapping[str, str] = {
 _NOT_FOUND = frozenset({"DBInstanceNotFound", "DBInstanceNotFoundFault"})
 
 _T = TypeVar("_T")
+_Wanted = Resource[RDSInstanceSpec, RDSInstanceStatus]
+_Seen = Observation[RDSInstanceStatus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RDSObservation(Observation[RDSInstanceStatus]):
+    """With the instance as RDS describes it."""
+
+    instance: Observed
 
 
 class RDSDriver:
-    """``external.Driver`` for the DB instances of one account and region."""
+    """``driver.Driver`` for the DB instances of one account and region."""
 
-    def __init__(self, client: RDSClient, metrics: Metrics, tracer: trace.Tracer) -> None:
-        self._client = client
-        self._metrics = metrics
-        self._tracer = tracer
-        self._threads = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="rds")
-        self._quiet_until = 0.0
-        self._account: str | None = None
+    credentials_from = CredentialsFrom.CONDUCTOR
+    recreates = False
 
-    @classmethod
-    def open(cls, metrics: Metrics, tracer: trace.Tracer, *, region: str | None = None) -> RDSDriver:
-        """A driver configured by the environment; ``region``, if given, wins. Raises Refused when there is none."""
-        _keep_request_bodies_out_of_logs()
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
-            max_pool_connections=MAX_CALLS,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            user_agent_extra="conductor-aws-provisioner",
-        )
-        try:
-            return cls(boto3.client("rds", region_name=region, config=config), metrics, tracer)
-        except NoRegionError as error:
-            hint = "set AWS_REGION, or a region in the AWS configuration file"
-            raise Refused("open", "Amazon RDS", "NoRegion", f"{error} {hint}") from error
+    def __init__(self, account: Account, session: AwsSession) -> None:
+        self._calls = account.calls
+        self._session = session
+        self._client: RDSClient = session.client("rds")
+        self._account = account.account
 
     @property
     def region(self) -> str:
+        """Where it looks: what is elsewhere is neither there nor gone."""
         return self._client.meta.region_name
 
-    @property
-    def account(self) -> str | None:
-        return self._account
+    async def observe(self, resource: _Wanted) -> _Seen:
+        name, arn = resource.external_name, resource.status.arn
+        self._refuse_elsewhere(name, arn)
+        found = await self._call("DescribeDBInstances", name, lambda: self._describe(name))
+        if found is None and arn is not None and self._account is None:
+            self._account = await self._call("GetCallerIdentity", "AWS", lambda: account_id(self._session))
+        self._refuse_elsewhere(name, arn)
+        if found is None:
+            return Observation(exists=False, details={"instance_status": None})
+        return _seen(resource, found)
 
-    def close(self) -> None:
-        """Let no further call start. One under way ends by itself, within its timeout."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def observe(self, identifier: str) -> Observed | None:
-        def call() -> Observed | None:
-            try:
-                answer = self._client.describe_db_instances(DBInstanceIdentifier=identifier)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _NOT_FOUND:
-                    return None
-                raise
-            return self._seen(answer["DBInstances"][0])
-
-        return await self._call("DescribeDBInstances", identifier, call)
-
-    async def create(self, new: NewInstance, credentials: MasterCredentials) -> Observed:
+    async def create(self, resource: _Wanted) -> _Seen:
+        new = new_instance(resource.external_name, resource.spec, resource.owner)
+        credentials = _master(resource)
         request = {
             "DBInstanceIdentifier": new.identifier,
             "Engine": new.engine,
@@ -127,18 +121,75 @@ class RDSDriver:
             **({"DBSubnetGroupName": new.subnet_group} if new.subnet_group is not None else {}),
             **({"KmsKeyId": new.kms_key_id} if new.kms_key_id is not None else {}),
         }
-        return await self._call(
+        made = await self._call(
             "CreateDBInstance",
             new.identifier,
-            lambda: self._seen(self._client.create_db_instance(**request)["DBInstance"]),
+            lambda: self._known(self._client.create_db_instance(**request)["DBInstance"]),
             hidden=credentials.password,
         )
+        return _seen(replace(resource, credentials_applied=True), made)
 
-    async def modify(
-        self, identifier: str, changes: Configuration, credentials: MasterCredentials | None
-    ) -> Observed:
-        request = {
-            "DBInstanceIdentifier": identifier,
+    async def update(self, resource: _Wanted, observed: _Seen) -> _Seen:
+        name = resource.external_name
+        found = observed.instance if isinstance(observed, RDSObservation) else None
+        if found is None:
+            return await self.observe(resource)
+        new = None if resource.credentials_applied else _master(resource)
+        corrections = corrections_of(resource.spec, resource.owner, new, found)
+        if corrections.tags:
+            arn, tags = found.arn, _tag_list(corrections.tags)
+            await self._call(
+                "AddTagsToResource",
+                arn,
+                lambda: self._client.add_tags_to_resource(ResourceName=arn, Tags=tags),
+            )
+            found = replace(found, tags={**found.tags, **corrections.tags})
+        if corrections.modify is None:
+            return _seen(resource, found)
+        modified = await self._modify(name, corrections.modify)
+        applied = resource.credentials_applied or corrections.modify.credentials is not None
+        answer = replace(modified, tags=found.tags)
+        return _seen(replace(resource, credentials_applied=applied), answer)
+
+    async def delete(self, resource: _Wanted, observed: _Seen) -> None:
+        name = resource.external_name
+        if not isinstance(observed, RDSObservation):
+            return
+        request = deletion_of(resource.spec, observed.instance)
+        if isinstance(request, Modify):
+            await self._modify(name, request)
+            return
+        await self._delete(name, request)
+
+    async def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]:
+        """The DB instances with our cluster's tag."""
+        marker: str | None = ""
+        while marker is not None:
+            found, marker = await self._call("DescribeDBInstances", "all", partial(self._page, marker))
+            for each in found:
+                if each.tags.get(CLUSTER_TAG) == cluster_id:
+                    uid = each.tags.get(UID_TAG, "")
+                    yield Tagged(each.identifier, uid, f"DB instance {each.arn}, {each.status}")
+
+    def _page(self, marker: str) -> tuple[list[Observed], str | None]:
+        """Instances, and where the next page begins."""
+        client = self._client
+        answer = client.describe_db_instances(Marker=marker) if marker else client.describe_db_instances()
+        return [_observed(each) for each in answer["DBInstances"]], answer.get("Marker") or None
+
+    def _describe(self, name: str) -> Observed | None:
+        try:
+            answer = self._client.describe_db_instances(DBInstanceIdentifier=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NOT_FOUND:
+                return None
+            raise
+        return self._known(answer["DBInstances"][0])
+
+    async def _modify(self, name: str, request: Modify) -> Observed:
+        changes, credentials = request.changes, request.credentials
+        parameters = {
+            "DBInstanceIdentifier": name,
             "ApplyImmediately": True,
             **_parameters(changes),
             **({"AllowMajorVersionUpgrade": True} if changes.engine_version is not None else {}),
@@ -146,84 +197,116 @@ class RDSDriver:
         }
         return await self._call(
             "ModifyDBInstance",
-            identifier,
-            lambda: self._seen(self._client.modify_db_instance(**request)["DBInstance"]),
+            name,
+            lambda: self._known(self._client.modify_db_instance(**parameters)["DBInstance"]),
             hidden=credentials.password if credentials is not None else None,
         )
 
-    async def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
-        await self._call(
-            "AddTagsToResource",
-            arn,
-            lambda: self._client.add_tags_to_resource(ResourceName=arn, Tags=_tag_list(tags)),
-        )
-
-    async def delete(self, identifier: str, snapshot: FinalSnapshot | None) -> None:
+    async def _delete(self, name: str, request: Delete) -> None:
         last = (
             {"SkipFinalSnapshot": True}
-            if snapshot is None
-            else {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": snapshot.identifier}
+            if request.snapshot is None
+            else {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": request.snapshot.identifier}
         )
         await self._call(
             "DeleteDBInstance",
-            identifier,
-            lambda: self._client.delete_db_instance(DBInstanceIdentifier=identifier, **last),
+            name,
+            lambda: self._client.delete_db_instance(DBInstanceIdentifier=name, **last),
         )
 
-    def _seen(self, answer: Mapping[str, Any]) -> Observed:
+    def _refuse_elsewhere(self, name: str, arn: str | None) -> None:
+        problem = elsewhere(name, arn, self.region, self._account)
+        if problem is not None:
+            raise Refused("DescribeDBInstances", name, "Elsewhere", problem, reason="Elsewhere")
+
+    def _known(self, answer: Mapping[str, Any]) -> Observed:
         observed = _observed(answer)
-        self._account = observed.arn.split(":")[_ACCOUNT_IN_ARN]
+        self._account = self._account or observed.arn.split(":")[_ACCOUNT_IN_ARN]
         return observed
 
     async def _call(
-        self, action: str, identifier: str, call: Callable[[], _T], *, hidden: str | None = None
+        self, action: str, target: str, call: Callable[[], _T], *, hidden: str | None = None
     ) -> _T:
-        """One call in a thread of its own, in a span of its own, with its errors sorted and ``hidden`` left out."""
-        quiet = self._quiet_until - monotonic()
-        if quiet > 0:
-            raise Throttled(action, identifier, "Throttled", "waiting as AWS asked", retry_after=quiet)
-        region = self._client.meta.region_name
-        attributes = {"aws.region": region, "aws.rds.db_identifier": identifier}
-        started = perf_counter()
-        outcome = "Cancelled"
-        with self._tracer.start_as_current_span(
-            f"rds {action}", kind=trace.SpanKind.CLIENT, attributes=attributes
-        ) as span:
+        """One call, with its errors sorted and ``hidden`` left out."""
+
+        def sorting() -> _T:
             try:
-                result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
-                outcome = "OK"
-                return result
+                return call()
             except (ClientError, BotoCoreError) as error:
-                sorted_error = _sorted(action, identifier, error, hidden)
-                outcome = sorted_error.code
-                span.set_attribute("error.type", outcome)
-                if isinstance(sorted_error, Throttled):
-                    self._quiet_until = max(self._quiet_until, monotonic() + sorted_error.retry_after)
                 # The cause is cut off: its text is what `hidden` was taken out of.
-                raise sorted_error from None
-            finally:
-                self._metrics.external_call(action, outcome, perf_counter() - started)
+                raise sorted_error(action, target, error, hidden) from None
+
+        return await self._calls.blocking(action, target, sorting)
 
 
-def _sorted(action: str, identifier: str, error: ClientError | BotoCoreError, hidden: str | None) -> AwsError:
-    def clean(text: str) -> str:
-        return text.replace(hidden, "***") if hidden else text
+class RDSDrivers:
+    """``driver.DriverFactory`` for RDS."""
 
-    if isinstance(error, ClientError):
-        details = error.response.get("Error", {})
-        metadata = error.response.get("ResponseMetadata")
-        return sort(
-            action,
-            identifier,
-            Answer(
-                code=details.get("Code", "Unknown"),
-                message=clean(details.get("Message", str(error))),
-                http_status=metadata["HTTPStatusCode"] if metadata else 0,
-                headers=metadata["HTTPHeaders"] if metadata else {},
-            ),
-        )
-    kind = Refused if isinstance(error, NoCredentialsError) else Transient
-    return kind(action, identifier, type(error).__name__, clean(str(error)))
+    async def open(self, account: Account) -> RDSDriver:
+        """Raises Refused for an account that is not the expected one, or whose credentials are not there."""
+        session = AwsSession(account)
+        driver = RDSDriver(account, session)
+        if account.account is not None:
+            await check_account(account, session)
+        return driver
+
+    async def close(self, driver: Any) -> None:
+        """Nothing is held: a call under way ends by itself, within its timeout."""
+
+
+async def check_account(account: Account, session: AwsSession) -> None:
+    """Raises Refused unless the session is in the account that the ProviderConfig expects."""
+
+    def ask() -> str:
+        try:
+            return account_id(session)
+        except (ClientError, BotoCoreError) as error:
+            raise sorted_error("GetCallerIdentity", account.name, error) from None
+
+    found = await account.calls.blocking("GetCallerIdentity", account.name, ask)
+    if found != account.account:
+        message = f"the credentials are of account {found}, and the ProviderConfig expects {account.account}"
+        raise Refused("GetCallerIdentity", account.name, "WrongAccount", message, reason="WrongAccount")
+
+
+def _seen(resource: _Wanted, found: Observed) -> RDSObservation:
+    status = found.status
+    settled = status in db_states.SETTLED
+    ready = status in db_states.SERVING and found.endpoint is not None
+    failed = status in db_states.FAILED
+    hint = ": see its events in the RDS console" if failed else ""
+    storage = found.current.allocated_storage
+    ownership = ownership_of(resource.owner, found.tags)
+    poll_after = None
+    if settled:
+        poll_after = PENDING_SECONDS if found.pending != NOTHING else None if ready else math.inf
+    return RDSObservation(
+        exists=True,
+        ownership=ownership,
+        busy=not settled,
+        failed=failed,
+        ready=ready,
+        message=f"DB instance {found.identifier} is {status}{hint}",
+        endpoint=found.endpoint,
+        drift=_drift(resource, ownership, found),
+        engine_version=found.current.engine_version,
+        capacity={"storage": Quantity.parse(f"{storage}Gi")} if storage else {},
+        credentials_applied=resource.credentials_applied,
+        details={"instance_status": status, "arn": found.arn},
+        poll_after=poll_after,
+        instance=found,
+    )
+
+
+def _drift(resource: _Wanted, ownership: Ownership, found: Observed) -> Any:
+    if ownership is Ownership.ANOTHERS:
+        return ()
+    return drift_of(resource.spec, resource.owner, resource.credentials, found)
+
+
+def _master(resource: _Wanted) -> MasterCredentials:
+    credentials = resource.credentials or SecretData({})
+    return MasterCredentials(credentials["username"], credentials["password"])
 
 
 def _parameters(configuration: Configuration) -> dict[str, Any]:
@@ -278,9 +361,3 @@ def _observed(answer: Mapping[str, Any]) -> Observed:
             engine_version=pending.get("EngineVersion"),
         ),
     )
-
-
-def _keep_request_bodies_out_of_logs() -> None:
-    """At DEBUG, botocore and urllib3 log request bodies, and a create's carries the master password."""
-    for name in ("boto3", "botocore", "urllib3"):
-        logging.getLogger(name).setLevel(logging.INFO)

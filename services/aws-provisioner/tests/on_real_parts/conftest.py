@@ -17,14 +17,7 @@ import pytest
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry
 
-from conductor_aws_provisioner.credentials import new_password
-from conductor_aws_provisioner.external import Driver
-from conductor_aws_provisioner.kube import FIELD_MANAGER, KubeCluster
-from conductor_aws_provisioner.metrics import Metrics
-from conductor_aws_provisioner.names import Owner
-from conductor_aws_provisioner.rds import RDSDriver
-from conductor_aws_provisioner.reconcile import Reconciler
-from conductor_aws_provisioner.settings import PollIntervals
+from conductor_aws_provisioner.rds import RDSDriver, RDSDrivers
 from conductor_bus import Bus, ObjectMessage, Work
 from conductor_dev.api import SECRET, Json, KubeApi, objects_in
 from conductor_dev.aws import Moto
@@ -39,17 +32,27 @@ from conductor_kube import (
     KubeClient,
     NotFound,
     Reflector,
-    StatusWriter,
 )
 from conductor_kube.builtin import SECRETS
 from conductor_model.annotations import PROVISIONER_FINALIZER
 from conductor_model.kinds import RDS_INSTANCE
+from conductor_model.rds import RDSInstance
 from conductor_model.refs import ObjectKey
+from conductor_provisioner import Account, Driver, Owner
+from conductor_provisioner.calls import AccountCalls, thread_pool
+from conductor_provisioner.credentials import new_password
+from conductor_provisioner.gate import Gate, Limits
+from conductor_provisioner.kube import KubeCluster
+from conductor_provisioner.managed import ManagedReconciler
+from conductor_provisioner.metrics import Metrics
+from conductor_provisioner.names import external_name
+from conductor_provisioner.pacing import PollIntervals
+from conductor_provisioner.testing import OneDriver
 
 CLUSTER_ID = "cluster-of-the-test"
 NAME = "orders"
 ACCESS = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-SERVICE_ACCOUNT = "conductor-aws-provisioner"
+SERVICE_ACCOUNT = FIELD_MANAGER = "conductor-aws-provisioner"
 DEADLINE_SECONDS = 30.0
 
 
@@ -95,7 +98,7 @@ class RealWorld:
     def key(self) -> ObjectKey:
         return ObjectKey(RDS_INSTANCE.group_kind, self.namespace, NAME)
 
-    async def start_replica(self, driver: Driver | None = None) -> asyncio.Task[None]:
+    async def start_replica(self, driver: Driver[Any, Any] | None = None) -> asyncio.Task[None]:
         """A provisioner of its own; cancel the task to kill it."""
         bus = await Bus.connect(self.nats.url, name=f"replica-{len(self.replicas)}")
         self.stack.push_async_callback(bus.close)
@@ -107,11 +110,14 @@ class RealWorld:
         self.replicas.append(replica)
         return replica
 
-    def reconciler(self, driver: Driver | None = None, events: EventRecorder | None = None) -> Reconciler:
+    def reconciler(
+        self, driver: Driver[Any, Any] | None = None, events: EventRecorder | None = None
+    ) -> ManagedReconciler[RDSInstance]:
         events = events or EventRecorder(self.client, controller=FIELD_MANAGER)
-        return Reconciler(
-            KubeCluster(self.client, StatusWriter(self.client, field_manager=FIELD_MANAGER), events),
-            driver or self.driver,
+        return ManagedReconciler(
+            RDSInstance,
+            KubeCluster(RDS_INSTANCE, RDSInstance, self.client, events, field_manager=FIELD_MANAGER),
+            OneDriver(driver or self.driver),
             cluster_id=CLUSTER_ID,
             poll=PollIntervals(pending=0.2, settled=1),
             settle_deleted=self.settle_deleted,
@@ -230,10 +236,10 @@ class RealWorld:
         answer: Any = await asyncio.to_thread(self.moto.rds().describe_db_instances)
         return {each["DBInstanceIdentifier"]: each for each in answer["DBInstances"]}
 
-    def owner(self, found: Json) -> Owner:
-        return Owner(CLUSTER_ID, found["metadata"]["uid"], self.namespace, NAME)
+    def external_name(self, found: Json) -> str:
+        return external_name(Owner(CLUSTER_ID, found["metadata"]["uid"], self.namespace, NAME))
 
-    async def handle(self, message: ObjectMessage, *, driver: Driver | None = None) -> Any:
+    async def handle(self, message: ObjectMessage, *, driver: Driver[Any, Any] | None = None) -> Any:
         """One handling of one message by a process that knows nothing."""
         return await self.reconciler(driver).handle(Work(message.key, message, message))
 
@@ -243,6 +249,22 @@ def condition(found: Json, type: str) -> tuple[str, str, str]:
         if each["type"] == type:
             return each["status"], each["reason"], each.get("message", "")
     return "", "", ""
+
+
+def calls_of(stack: AsyncExitStack) -> AccountCalls:
+    """Of an account that allows as much as the tests want."""
+    threads = thread_pool()
+    stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+    limits = Limits(rate=1000, burst=1000)
+    return AccountCalls(
+        "ambient",
+        "aws",
+        Gate(limits, time.monotonic, random.random),
+        limits,
+        threads=threads,
+        metrics=Metrics(CollectorRegistry()),
+        tracer=trace.get_tracer("tests"),
+    )
 
 
 @pytest.fixture
@@ -272,8 +294,7 @@ async def real(
         bus = await Bus.connect(nats_server.url, name="tests")
         stack.push_async_callback(bus.close)
         await bus.ensure()
-        driver = RDSDriver.open(Metrics(CollectorRegistry()), trace.get_tracer("tests"))
-        stack.callback(driver.close)
+        driver = await RDSDrivers().open(Account(name="ambient", calls=calls_of(stack)))
         world = RealWorld(control_plane.api, namespace, moto, nats_server, bus, administrator, client, driver)
         await stack.enter_async_context(world.stack)
         watching = asyncio.create_task(world.watch())

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from conductor_aws_provisioner.errors import Transient
 from conductor_dev.api import SECRET
 from conductor_kube.builtin import EVENTS
 from conductor_model.annotations import PROVISIONER_FINALIZER
+from conductor_provisioner import Transient
 
 pytestmark = pytest.mark.integration
 
@@ -25,16 +25,16 @@ class LostAnswers:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._driver, name)
 
-    async def create(self, new: Any, credentials: Any) -> Any:
-        await self._driver.create(new, credentials)
-        raise Transient("CreateDBInstance", new.identifier, "ReadTimeoutError", "no answer came")
+    async def create(self, resource: Any) -> Any:
+        await self._driver.create(resource)
+        raise Transient("CreateDBInstance", resource.external_name, "ReadTimeoutError", "no answer came")
 
 
 async def test_an_instance_is_made_waited_for_and_told_of(real: Any, condition_of: Any) -> None:
     real.moto.set_rds_delay(60)
     await real.start_replica()
     found = await real.apply(masterUsername="masteruser", version="8.0.35", tags={"team": "billing"})
-    name = real.owner(found).external_name
+    name = real.external_name(found)
 
     creating = await real.until("Creating", lambda now: now.get("status", {}).get("phase") == "Creating")
     assert condition_of(creating, "Ready")[:2] == ("False", "Creating")
@@ -97,7 +97,7 @@ async def test_delete_leaves_nothing_but_the_final_snapshot(real: Any) -> None:
     await real.delete()
     await real.until_gone()
 
-    name = real.owner(found).external_name
+    name = real.external_name(found)
     assert name not in await real.instances()
     assert await real.secret() is None
     snapshots = await asyncio.to_thread(real.moto.rds().describe_db_snapshots, DBInstanceIdentifier=name)
@@ -112,14 +112,14 @@ async def test_retain_keeps_the_instance_and_its_password(real: Any) -> None:
     await real.delete()
     await real.until_gone()
 
-    assert real.owner(found).external_name in await real.instances()
+    assert real.external_name(found) in await real.instances()
     assert await real.secret() is not None
 
 
 async def test_somebody_elses_instance_under_our_name_is_not_touched(real: Any, condition_of: Any) -> None:
     deleted = real.moto.calls("DeleteDBInstance")
     found = await real.apply(rebindPolicy="Delete", multizone=True)
-    name = real.owner(found).external_name
+    name = real.external_name(found)
     await asyncio.to_thread(
         real.moto.rds().create_db_instance,
         DBInstanceIdentifier=name,
@@ -159,8 +159,8 @@ async def test_a_killed_replica_is_succeeded_and_one_instance_exists(real: Any) 
     reached = asyncio.Event()
 
     class Stuck(LostAnswers):
-        async def create(self, new: Any, credentials: Any) -> Any:
-            await self._driver.create(new, credentials)
+        async def create(self, resource: Any) -> Any:
+            await self._driver.create(resource)
             reached.set()
             await asyncio.Event().wait()
 
@@ -181,21 +181,31 @@ async def test_a_create_that_outlives_its_replica_and_its_object_is_taken_along(
     sent = asyncio.get_running_loop().create_future()
 
     class HeldUp(LostAnswers):
-        async def create(self, new: Any, credentials: Any) -> Any:
-            sent.set_result((new, credentials))
+        async def create(self, resource: Any) -> Any:
+            sent.set_result(resource)
             await asyncio.Event().wait()
 
     real.settle_deleted = 3600
     replica = await real.start_replica(HeldUp(real.driver))
     await real.apply(rebindPolicy="Delete", skipFinalSnapshot=True)
-    new, credentials = await asyncio.wait_for(sent, 30)
+    held_up = await asyncio.wait_for(sent, 30)
     replica.cancel()
     await asyncio.wait({replica})
     await real.delete()
-    await real.start_replica()
+    replica = await real.start_replica()
+    deleted = real.moto.calls("DeleteDBInstance").succeeded
 
     await real.until_synced("WaitingForCalls")
-    await real.driver.create(new, credentials)
+    await real.driver.create(held_up)
+
+    async def taken_along() -> bool:
+        return bool(real.moto.calls("DeleteDBInstance").succeeded == deleted + 1)
+
+    await real.eventually("the late instance is deleted", taken_along)
+    replica.cancel()
+    await asyncio.wait({replica})
+    real.settle_deleted = 0
+    await real.start_replica()
     await real.until_gone()
 
     assert await real.instances() == {}
@@ -216,9 +226,9 @@ async def test_the_password_is_in_the_cluster_before_the_create(real: Any) -> No
     there: list[Any] = []
 
     class Asking(LostAnswers):
-        async def create(self, new: Any, credentials: Any) -> Any:
-            there.append((await real.find(), await real.password() == credentials.password))
-            return await self._driver.create(new, credentials)
+        async def create(self, resource: Any) -> Any:
+            there.append((await real.find(), await real.password() == resource.credentials["password"]))
+            return await self._driver.create(resource)
 
     await real.start_replica(Asking(real.driver))
     await real.apply(finalizer=False)
@@ -281,7 +291,7 @@ async def test_a_changed_spec_is_applied_once_and_told(real: Any) -> None:
     real.moto.set_rds_delay(0)
     await real.until("80Gi", lambda now: now["status"]["capacity"] == {"storage": "80Gi"})
 
-    assert (await real.instances())[real.owner(found).external_name]["MultiAZ"] is True
+    assert (await real.instances())[real.external_name(found)]["MultiAZ"] is True
     assert real.moto.calls("ModifyDBInstance").succeeded - before == 1
 
 
@@ -318,7 +328,7 @@ async def test_a_stale_message_makes_nothing_for_a_new_object_of_that_name(real:
     for message in stale:
         await real.handle(message)
 
-    assert set(await real.instances()) == {real.owner(first).external_name}
+    assert set(await real.instances()) == {real.external_name(first)}
     assert real.moto.calls("CreateDBInstance").succeeded == created
 
 
@@ -326,7 +336,7 @@ async def test_trouble_is_an_event_once(real: Any) -> None:
     await real.start_replica()
     found = await real.apply()
     await real.until_ready()
-    name = real.owner(found).external_name
+    name = real.external_name(found)
     await asyncio.to_thread(
         real.moto.rds().delete_db_instance, DBInstanceIdentifier=name, SkipFinalSnapshot=True
     )

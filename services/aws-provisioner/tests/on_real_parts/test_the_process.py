@@ -124,10 +124,13 @@ async def test_it_provisions_with_the_charts_rights_and_stops_when_told(
     tags = {tag["Key"]: tag["Value"] for tag in instance["TagList"]}
     assert tags["conductor.io/cluster-id"] == cluster["metadata"]["uid"]
     assert await real.instances() == {}
-    assert 'conductor_external_calls_total{action="CreateDBInstance",outcome="OK"} 1.0' in metrics
+    assert (
+        'conductor_external_calls_total{account="ambient",action="CreateDBInstance",outcome="OK"} 1.0'
+        in metrics
+    )
     assert 'conductor_reconciles_total{kind="RDSInstance",result="Done"}' in metrics
-    create = spans["rds CreateDBInstance"]
-    assert create.attributes["aws.rds.db_identifier"] == instance["DBInstanceIdentifier"]
+    create = spans["aws CreateDBInstance"]
+    assert create.attributes["conductor.external.name"] == instance["DBInstanceIdentifier"]
     assert create.parent_id, "it is part of the handling of a message"
     assert password not in service.log
     assert password not in metrics

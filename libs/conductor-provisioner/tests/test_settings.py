@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from conductor_aws_provisioner.duration import parse_duration
-from conductor_aws_provisioner.rds import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
-from conductor_aws_provisioner.settings import PollIntervals, Settings
+from conductor_provisioner.duration import parse_duration
+from conductor_provisioner.gate import Limits
+from conductor_provisioner.pacing import PollIntervals
+from conductor_provisioner.settings import Settings
 
 
 def test_without_variables_the_documented_defaults_hold() -> None:
-    assert Settings.from_environment({}) == Settings(
+    assert Settings.from_environment({}, "aws") == Settings(
         nats_url="nats://127.0.0.1:4222", cluster_id=None, poll=PollIntervals(pending=10, settled=600)
     )
-
-
-def test_a_late_create_is_waited_for_longer_than_it_can_take() -> None:
-    look_up_and_create = 2 * (CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS)
-
-    assert Settings.from_environment({}).settle_deleted > look_up_and_create
 
 
 def test_every_variable_is_read() -> None:
@@ -29,7 +24,12 @@ def test_every_variable_is_read() -> None:
             "CONDUCTOR_AWS_POLL_PENDING": "1",
             "CONDUCTOR_AWS_POLL_SETTLED": "1h30m",
             "CONDUCTOR_AWS_SETTLE_DELETED": "2m",
-        }
+            "CONDUCTOR_AWS_CONCURRENCY": "4",
+            "CONDUCTOR_AWS_RATE": "2.5",
+            "CONDUCTOR_AWS_BURST": "10",
+            "CONDUCTOR_AWS_SWEEP": "5m",
+        },
+        "aws",
     )
 
     assert settings == Settings(
@@ -37,12 +37,16 @@ def test_every_variable_is_read() -> None:
         cluster_id="east",
         poll=PollIntervals(pending=1, settled=5400),
         settle_deleted=120,
+        limits=Limits(concurrency=4, rate=2.5, burst=10),
+        sweep=300,
     )
 
 
 def test_a_variable_that_cannot_be_read_is_named() -> None:
     with pytest.raises(ValueError, match="CONDUCTOR_AWS_POLL_PENDING: 'often' is not a duration"):
-        Settings.from_environment({"CONDUCTOR_AWS_POLL_PENDING": "often"})
+        Settings.from_environment({"CONDUCTOR_AWS_POLL_PENDING": "often"}, "aws")
+    with pytest.raises(ValueError, match="CONDUCTOR_AWS_RATE: '0' is not a number of at least 1"):
+        Settings.from_environment({"CONDUCTOR_AWS_RATE": "0"}, "aws")
 
 
 @pytest.mark.parametrize(
@@ -56,8 +60,3 @@ def test_durations_are_read_as_kubernetes_users_write_them(text: str, seconds: f
 def test_what_is_no_positive_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
-
-
-def test_the_region_is_read_from_the_variable_that_every_other_sdk_reads() -> None:
-    assert Settings.from_environment({"AWS_REGION": "eu-west-1"}).region == "eu-west-1"
-    assert Settings.from_environment({}).region is None
