@@ -56,8 +56,9 @@ format: $(STAMP) ## rewrite the sources as `make lint` wants them
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 .PHONY: crds
-crds: $(STAMP) ## generate the CRDs from the models
+crds: $(STAMP) ## generate the CRDs and their reference from the models
 	@$(PY) -m conductor_model.crds deploy/helm/conductor-crds/templates
+	@$(PY) -m conductor_model.reference docs/api-reference.md
 
 .PHONY: manifests
 manifests: $(STAMP) ## render the charts with the real helm into deploy/manifests

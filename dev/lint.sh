@@ -16,6 +16,8 @@ generated=$(mktemp -d)
 trap 'rm -rf "$generated"' EXIT
 "$bin/python" -m conductor_model.crds "$generated"
 diff -r "$generated" deploy/helm/conductor-crds/templates || { echo "CRDs differ from the models: run make crds" >&2; exit 1; }
+"$bin/python" -m conductor_model.reference "$generated/reference"
+diff "$generated/reference" docs/api-reference.md || { echo "the API reference differs from the models: run make crds" >&2; exit 1; }
 
 # Nothing is left to be filled in.
 if git grep -nE '@@[A-Z]+@@' -- ':!dev/lint.sh'; then
