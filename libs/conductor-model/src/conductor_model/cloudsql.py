@@ -279,11 +279,6 @@ class CloudSQLInstanceStatus(ConcreteStatus):
     operation_error: Text | None = Field(
         None, description="Why the last operation failed, in Google's words."
     )
-    operation_request: Text | None = Field(
-        None,
-        description="A digest of what the last operation asked for: what failed is not asked for again "
-        "before the spec changes.",
-    )
 
 
 class CloudSQLInstance(Concrete):

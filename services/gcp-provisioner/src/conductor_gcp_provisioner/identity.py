@@ -1,0 +1,69 @@
+"""Who we are to Google: Application Default Credentials, workload identity, or a key from a Secret.
+
+Ambient credentials are shown to Google alone. An API elsewhere, which only a stand-in or a private gateway is, gets
+those of a ProviderConfig's Secret, or none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import google.auth
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+
+from conductor_gcp_provisioner.settings import is_google
+from conductor_provisioner.driver import SecretData
+from conductor_provisioner.errors import Refused
+
+SCOPES = ("https://www.googleapis.com/auth/sqlservice.admin",)
+KEYS = ("credentials.json", "key.json")
+"""The entries of a Secret in which Google's credential file is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Credentials, and the project that they are of, where they say one."""
+
+    credentials: Any
+    project: str | None = None
+
+
+def identity(endpoint: str | None, secret: SecretData | None) -> Identity:
+    """Raises Refused: an administrator must provide credentials. Reads files and may ask a metadata server."""
+    if secret is not None:
+        return _from_secret(secret)
+    if not is_google(endpoint):
+        return Identity(AnonymousCredentials())  # type: ignore[no-untyped-call]
+    try:
+        credentials, project = google.auth.default(scopes=SCOPES)
+    except GoogleAuthError as error:
+        raise Refused("Authenticate", "Google Cloud", type(error).__name__, str(error)) from error
+    return Identity(credentials, project)
+
+
+def _from_secret(secret: SecretData) -> Identity:
+    """Of a service account's key, or of a workload identity federation's configuration."""
+    written = next((secret[key] for key in KEYS if key in secret), None)
+    if written is None:
+        raise _unusable(f"it has none of the entries {', '.join(KEYS)}")
+    try:
+        information = json.loads(written)
+    except ValueError:
+        raise _unusable("its entry is no JSON") from None
+    if not isinstance(information, dict):
+        raise _unusable("its entry is no JSON object")
+    try:
+        credentials, project = google.auth.load_credentials_from_dict(  # type: ignore[no-untyped-call]
+            information, scopes=SCOPES
+        )
+    except (GoogleAuthError, ValueError) as error:
+        # The error's own text may quote the key.
+        raise _unusable(f"Google's library does not take it: {type(error).__name__}") from None
+    return Identity(credentials, information.get("project_id") or project)
+
+
+def _unusable(why: str) -> Refused:
+    return Refused("Authenticate", "the ProviderConfig's Secret", "UnusableSecret", why)
