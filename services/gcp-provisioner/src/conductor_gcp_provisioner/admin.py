@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import google_auth_httplib2
@@ -45,16 +45,7 @@ class Admin:
         self.project = project
         self._calls = calls
         self._credentials = identity.credentials
-        options = {"api_endpoint": base_url(endpoint)} if endpoint is not None else None
-        self._api = build(
-            "sqladmin",
-            "v1",
-            # Each request is executed with a connection that has the real ones.
-            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-            client_options=options,
-            static_discovery=True,
-            cache_discovery=False,
-        )
+        self._api = _requests(endpoint)
 
     async def get(self, name: str) -> Instance:
         answer = await self._call(
@@ -192,6 +183,20 @@ class Admin:
         if isinstance(self._credentials, AnonymousCredentials):
             return connection
         return google_auth_httplib2.AuthorizedHttp(self._credentials, http=connection)
+
+
+@lru_cache(maxsize=32)
+def _requests(endpoint: str | None) -> Any:
+    """What makes requests for an API, and keeps no state: it is the same for all accounts there."""
+    return build(
+        "sqladmin",
+        "v1",
+        # Each request is executed with a connection that has the real ones.
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": base_url(endpoint)} if endpoint is not None else None,
+        static_discovery=True,
+        cache_discovery=False,
+    )
 
 
 def _list(where: Json, api: Any) -> Any:
