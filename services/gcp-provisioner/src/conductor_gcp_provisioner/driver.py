@@ -310,7 +310,8 @@ class CloudSQLDriverFactory:
     async def open(self, account: Account) -> CloudSQLDriver:
         """Raises Refused where it is not known who we are, or in which project."""
         endpoint = account.endpoint or self._environment.endpoint
-        who = await asyncio.to_thread(identity, endpoint, account.secret)
+        role = getattr(account.settings.get("auth"), "role", None)
+        who = await asyncio.to_thread(identity, endpoint, account.secret, role)
         project = account.account or self._environment.project or who.project
         if project is None:
             raise Refused(

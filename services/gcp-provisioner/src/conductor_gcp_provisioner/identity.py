@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import google.auth
+from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 
@@ -18,7 +19,8 @@ from conductor_gcp_provisioner.settings import is_google
 from conductor_provisioner.driver import SecretData
 from conductor_provisioner.errors import Refused
 
-SCOPES = ("https://www.googleapis.com/auth/sqlservice.admin",)
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+"""What it may be used for is for IAM to say. To become another service account takes this one."""
 KEYS = ("credentials.json", "key.json")
 """The entries of a Secret in which Google's credential file is looked for."""
 
@@ -31,12 +33,26 @@ class Identity:
     project: str | None = None
 
 
-def identity(endpoint: str | None, secret: SecretData | None) -> Identity:
-    """Raises Refused: an administrator must provide credentials. Reads files and may ask a metadata server."""
-    if secret is not None:
-        return _from_secret(secret)
-    if not is_google(endpoint):
+def identity(endpoint: str | None, secret: SecretData | None, role: str | None = None) -> Identity:
+    """``role``: the service account to become. Reads files and may ask a metadata server.
+
+    Raises Refused: an administrator must provide credentials.
+    """
+    if secret is None and not is_google(endpoint):
         return Identity(AnonymousCredentials())  # type: ignore[no-untyped-call]
+    ours = _from_secret(secret) if secret is not None else _ambient()
+    if role is None:
+        return ours
+    return Identity(
+        impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+            source_credentials=ours.credentials, target_principal=role, target_scopes=SCOPES
+        ),
+        ours.project,
+    )
+
+
+def _ambient() -> Identity:
+    """Application Default Credentials: a file, workload identity, or the machine's service account."""
     try:
         credentials, project = google.auth.default(scopes=SCOPES)
     except GoogleAuthError as error:
