@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from conductor_dev.errors import ApiError, DevError
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("watcher", "scheduler", "aws-provisioner", "secrets-writer")
+SERVICES = ("watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "secrets-writer")
 EVERYTHING: dict[str, Any] = {
     "image": {"registry": "registry.example.com/x", "tag": "1", "pullSecrets": ["pull"]},
     "concreteNamespaces": ["databases", "conductor-system"],
@@ -31,6 +32,11 @@ EVERYTHING: dict[str, Any] = {
         "region": "eu-west-1",
         "endpointUrl": "http://moto:5000",
         "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
+    },
+    "gcpProvisioner": {
+        "project": "project-1",
+        "endpointUrl": "http://cloudsql:8080",
+        "serviceAccount": {"annotations": {"iam.gke.io/gcp-service-account": "x@project-1.example"}},
     },
     "admission": {
         "allowedRegions": {"enabled": True, "regions": ["eu-west-1"], "actions": ["Warn", "Audit"]},
@@ -133,6 +139,7 @@ def test_containers_cannot_write_to_their_images(rendered: list[Json]):
         ({"nats": {"enabled": False, "url": "nats://user:password@nats"}}, "/nats/url"),
         ({"nats": {"storage": {"size": "much"}}}, "/nats/storage/size"),
         ({"awsProvisioner": {"region": "nowhere"}}, "/awsProvisioner/region"),
+        ({"gcpProvisioner": {"project": "No Project"}}, "/gcpProvisioner/project"),
         ({"telemetry": {"logLevel": "loud"}}, "/telemetry/logLevel"),
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
         ({"concreteNamespaces": ["Databases"]}, "/concreteNamespaces/0"),
@@ -157,7 +164,7 @@ def test_values_that_make_no_sense_are_refused_by_name(
     assert complaint in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["watcher", "scheduler", "awsProvisioner", "secretsWriter"])
+@pytest.mark.parametrize("key", ["watcher", "scheduler", "awsProvisioner", "gcpProvisioner", "secretsWriter"])
 def test_a_service_that_is_off_leaves_nothing_and_changes_nothing_else(rendered_with: Render, key: str):
     def without_passwords(objects: list[Json]) -> list[Json]:
         return [each for each in objects if each["kind"] != "Secret"]
@@ -166,22 +173,23 @@ def test_a_service_that_is_off_leaves_nothing_and_changes_nothing_else(rendered_
     rest = without_passwords(rendered_with({key: {"enabled": False}}))
     gone = [each for each in everything if each not in rest]
     assert all(each in everything for each in rest)
-    name = {"awsProvisioner": "aws-provisioner", "secretsWriter": "secrets-writer"}.get(key, key)
+    name = re.sub("[A-Z]", lambda letter: f"-{letter.group().lower()}", key)
     assert {each["kind"] for each in gone} >= {"ServiceAccount", "ClusterRole", "Deployment"}
     assert {
         each["metadata"]["name"].removesuffix("-lease").removesuffix("-credentials") for each in gone
     } == {f"conductor-{name}"}
 
 
-def test_a_provisioner_gets_secrets_in_the_named_namespaces_only(rendered_with: Render):
+@pytest.mark.parametrize("service", ["aws-provisioner", "gcp-provisioner"])
+def test_a_provisioner_gets_secrets_in_the_named_namespaces_only(rendered_with: Render, service: str):
     objects = rendered_with({"concreteNamespaces": ["databases"]})
     roles = [
         each
         for each in objects
-        if each["kind"] == "Role" and each["metadata"]["name"] == "conductor-aws-provisioner-credentials"
+        if each["kind"] == "Role" and each["metadata"]["name"] == f"conductor-{service}-credentials"
     ]
     assert {each["metadata"]["namespace"] for each in roles} == {"conductor-system", "databases"}
-    cluster_role = named(objects, "ClusterRole", "conductor-aws-provisioner")
+    cluster_role = named(objects, "ClusterRole", f"conductor-{service}")
     assert all("secrets" not in rule["resources"] for rule in cluster_role["rules"])
 
 

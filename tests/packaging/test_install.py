@@ -59,13 +59,18 @@ def modules(environment: Path, names: str) -> set[str]:
     return set(subprocess.run(python, capture_output=True, text=True, check=True, cwd="/").stdout.split())
 
 
-@pytest.mark.parametrize("service", ["watcher", "scheduler", "aws-provisioner", "secrets-writer"])
+@pytest.mark.parametrize(
+    "service", ["watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "secrets-writer"]
+)
 def test_an_image_has_its_service_and_no_other(checkout: Path, uv: Path, tmp_path: Path, service: str):
     environment = tmp_path / "environment"
     done = install(checkout, uv, service, environment)
     assert done.returncode == 0, done.stderr
     own = f"conductor_{service.replace('-', '_')}"
-    every = "conductor_watcher conductor_scheduler conductor_aws_provisioner conductor_secrets_writer"
+    every = (
+        "conductor_watcher conductor_scheduler conductor_aws_provisioner conductor_gcp_provisioner "
+        "conductor_secrets_writer"
+    )
     assert modules(environment, every) == {own}
     assert modules(environment, "conductor_bus conductor_kube nats") == {
         "conductor_bus",
@@ -73,6 +78,9 @@ def test_an_image_has_its_service_and_no_other(checkout: Path, uv: Path, tmp_pat
         "nats",
     }
     assert modules(environment, "boto3") == ({"boto3"} if service == "aws-provisioner" else set())
+    assert modules(environment, "googleapiclient") == (
+        {"googleapiclient"} if service == "gcp-provisioner" else set()
+    )
     assert modules(environment, "pytest moto conductor_dev pip uv") == set()
     # Nothing of the checkout is needed any more.
     shutil.rmtree(checkout)

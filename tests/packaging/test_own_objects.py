@@ -16,8 +16,16 @@ from conductor_model.refs import ResourceType
 pytestmark = pytest.mark.integration
 
 OWN = "conductor-system"
-LABELS = {"aws-provisioner": CONCRETE_UID_LABEL, "secrets-writer": CLAIM_UID_LABEL}
-TYPES = {"aws-provisioner": "Opaque", "secrets-writer": "servicebinding.io/mysql"}
+LABELS = {
+    "aws-provisioner": CONCRETE_UID_LABEL,
+    "gcp-provisioner": CONCRETE_UID_LABEL,
+    "secrets-writer": CLAIM_UID_LABEL,
+}
+TYPES = {
+    "aws-provisioner": "Opaque",
+    "gcp-provisioner": "Opaque",
+    "secrets-writer": "servicebinding.io/mysql",
+}
 
 Login = Callable[[str], KubeApi]
 

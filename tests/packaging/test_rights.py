@@ -77,6 +77,13 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         f"{PROVIDER_CONFIGS}/status": {"patch"},
         EVENTS: {"create", "patch"},
     },
+    "gcp-provisioner": {
+        CLOUDSQL: {"get", "list", "patch"},
+        f"{CLOUDSQL}/status": {"patch"},
+        PROVIDER_CONFIGS: {"get", "patch"},
+        f"{PROVIDER_CONFIGS}/status": {"patch"},
+        EVENTS: {"create", "patch"},
+    },
     "secrets-writer": {
         **{claim: {"get"} for claim in CLAIMS},
         **{f"{claim}/status": {"patch"} for claim in CLAIMS},
@@ -92,12 +99,14 @@ IN_OWN_NAMESPACE: dict[str, dict[str, set[str]]] = {
     "watcher": {LEASES: {"create"}},
     "scheduler": {LEASES: {"create"}},
     "aws-provisioner": {SECRETS: {"get", "create", "patch", "delete"}},
+    "gcp-provisioner": {SECRETS: {"get", "create", "patch", "delete"}},
     "secrets-writer": {},
 }
 BY_NAME = {
     "watcher": {("conductor-watcher", LEASES): {"get", "patch"}},
     "scheduler": {("conductor-scheduler", LEASES): {"get", "patch"}},
     "aws-provisioner": {("kube-system", NAMESPACES): {"get"}},
+    "gcp-provisioner": {("kube-system", NAMESPACES): {"get"}},
     "secrets-writer": {},
 }
 

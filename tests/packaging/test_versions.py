@@ -12,7 +12,9 @@ import yaml
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "conductor" / "Chart.yaml"
 
 
-@pytest.mark.parametrize("service", ["watcher", "scheduler", "aws-provisioner", "secrets-writer"])
+@pytest.mark.parametrize(
+    "service", ["watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "secrets-writer"]
+)
 def test_a_service_says_the_version_that_is_installed_and_deployed(service: str):
     said = import_module(f"conductor_{service.replace('-', '_')}").VERSION
     assert said == version(f"conductor-{service}") == yaml.safe_load(CHART.read_text())["appVersion"]

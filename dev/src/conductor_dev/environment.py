@@ -31,6 +31,7 @@ from conductor_dev.controlplane import (
     start_control_plane,
 )
 from conductor_dev.errors import DevError
+from conductor_dev.gcp import CloudSql, ExternalGcp, Gcp, start_gcp
 from conductor_dev.progress import Progress
 from conductor_dev.services import SERVICES, Service, ServiceProcess, service_named
 from conductor_dev.waiting import wait_until
@@ -74,6 +75,7 @@ class Environment:
         self.services: list[ServiceProcess] = []
         self._users = users
         self._environ = environ
+        self._gcp: Gcp | None = None
         self._kubeconfigs: dict[Service, Path] = {}
 
     @classmethod
@@ -134,6 +136,20 @@ class Environment:
         return self.aws
 
     @property
+    def gcp(self) -> Gcp:
+        """Google Cloud. The stand-in is started when it is first asked for: most stories do without."""
+        if self._gcp is None:
+            self._gcp = start_gcp(self.logs, environ=self._environ)
+        return self._gcp
+
+    @property
+    def cloudsql(self) -> CloudSql:
+        """The Cloud SQL stand-in; DevError if this environment works against another API."""
+        if not isinstance(self.gcp, CloudSql):
+            raise DevError("this environment does not use the Cloud SQL stand-in")
+        return self.gcp
+
+    @property
     def nats_url(self) -> str:
         """The broker, with the rights to see and do everything."""
         if self._users is None:
@@ -164,9 +180,12 @@ class Environment:
         self.services.append(process)
         return process
 
-    def start_services(self, extra_env: Mapping[str, str] | None = None) -> list[ServiceProcess]:
-        """One replica of each service, all ready."""
-        started = [self.start_service(service.name, extra_env=extra_env) for service in SERVICES]
+    def start_services(
+        self, extra_env: Mapping[str, str] | None = None, *, on_demand: bool = False
+    ) -> list[ServiceProcess]:
+        """One replica of each service, all ready; with ``on_demand``, of those too that run only where they are wanted."""
+        wanted = [service for service in SERVICES if on_demand or not service.on_demand]
+        started = [self.start_service(service.name, extra_env=extra_env) for service in wanted]
         for process in started:
             process.wait_ready()
         return started
@@ -174,7 +193,11 @@ class Environment:
     @property
     def outlives_us(self) -> bool:
         """Whether a part of it was there before, and what is put into it stays when this environment has stopped."""
-        return isinstance(self.control_plane, ExternalControlPlane) or isinstance(self.aws, ExternalAws)
+        return (
+            isinstance(self.control_plane, ExternalControlPlane)
+            or isinstance(self.aws, ExternalAws)
+            or isinstance(self._gcp, ExternalGcp)
+        )
 
     def check_parts(self) -> None:
         """Raises PartFailed, naming the part and with the end of its log, if a process started here has ended."""
@@ -185,6 +208,8 @@ class Environment:
             self.nats.part.check_alive()
         if isinstance(self.aws, Moto):
             self.aws.part.check_alive()
+        if isinstance(self._gcp, CloudSql):
+            self._gcp.part.check_alive()
         for service in self.services:
             service.part.check_alive()
 
@@ -193,6 +218,8 @@ class Environment:
         with ThreadPoolExecutor() as pool:
             for service in self.services:
                 pool.submit(service.terminate)
+        if self._gcp is not None:
+            self._gcp.stop()
         for part in (self.aws, self.nats, self.control_plane):
             part.stop()
 
@@ -217,6 +244,8 @@ class Environment:
                 # It takes seconds there, not minutes.
                 variables["CONDUCTOR_AWS_POLL_PENDING"] = "1"
                 variables["CONDUCTOR_AWS_SETTLE_DELETED"] = "1"
+        if service.uses_gcp:
+            variables |= self.gcp.service_environment
         return variables
 
     def _kubeconfig_of(self, service: Service) -> Path:

@@ -26,12 +26,23 @@ class Service:
     service_account: str
     uses_aws: bool = False
     """Whether it is told how to reach AWS. The others never see a credential of it."""
+    uses_gcp: bool = False
+    """The same for Google Cloud."""
+    on_demand: bool = False
+    """Whether it runs only where somebody asks for it by name: most stories are told without it."""
 
 
 SERVICES = (
     Service("watcher", "conductor_watcher", "conductor-watcher"),
     Service("scheduler", "conductor_scheduler", "conductor-scheduler"),
     Service("aws-provisioner", "conductor_aws_provisioner", "conductor-aws-provisioner", uses_aws=True),
+    Service(
+        "gcp-provisioner",
+        "conductor_gcp_provisioner",
+        "conductor-gcp-provisioner",
+        uses_gcp=True,
+        on_demand=True,
+    ),
     Service("secrets-writer", "conductor_secrets_writer", "conductor-secrets-writer"),
 )
 

@@ -176,7 +176,7 @@ def supervise(place: Place, *, with_services: bool) -> None:
         try:
             with Environment.start(place.data, progress=progress) as environment:
                 if with_services:
-                    environment.start_services()
+                    environment.start_services(on_demand=True)
                 _on_signal(stop.set)
                 place.write(_state_of(environment))
                 while not stop.wait(1):

@@ -34,7 +34,7 @@ authorization {
         subscribe: "_INBOX.>"
       }
     }
-    {{- range list "aws-provisioner" "secrets-writer" }}
+    {{- range include "conductor.workers" . | splitList " " }}
     {
       user: conductor-{{ . }}
       password: ${{ . | upper | replace "-" "_" }}_PASSWORD
@@ -51,6 +51,11 @@ authorization {
 }
 {{- end }}
 
+{{/* The services that take work from the bus; the others only read it, or fill it. */}}
+{{- define "conductor.workers" -}}
+aws-provisioner gcp-provisioner secrets-writer
+{{- end }}
+
 {{/* Readers make consumers of random names, which no subject can tell from others: hence natsOthers. */}}
 {{- define "conductor.natsReading" -}}
 "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.DIRECT.GET.CONDUCTOR_OBJECTS.>"
@@ -64,7 +69,7 @@ authorization {
 {{/* The work of the others: what a service may do to consumers, it may not do to theirs. */}}
 {{- define "conductor.natsOthers" -}}
 {{- $subjects := list -}}
-{{- range without (list "aws-provisioner" "secrets-writer") . -}}
+{{- range without (include "conductor.workers" . | splitList " ") . -}}
 {{- $worker := . -}}
 {{- range list "CREATE" "INFO" "DELETE" "MSG.NEXT" -}}
 {{- $subjects = append $subjects (printf "$JS.API.CONSUMER.%s.CONDUCTOR_OBJECTS.%s" . $worker | quote) -}}

@@ -2,7 +2,7 @@
 
 | variable | meaning | default |
 |---|---|---|
-| ``CONDUCTOR_GCP_PROJECT`` | the project, where no ProviderConfig says one | ``GOOGLE_CLOUD_PROJECT``, that of the credentials |
+| ``CONDUCTOR_GCP_PROJECT`` | the project, where no ProviderConfig says one | ``GOOGLE_CLOUD_PROJECT``, the credentials' |
 | ``CONDUCTOR_GCP_ENDPOINT`` | the URL of an API that is not Google's; it is shown no ambient credentials | Google's |
 | ``GOOGLE_APPLICATION_CREDENTIALS`` and so on | as Google's libraries read them | Application Default Credentials |
 

@@ -41,6 +41,7 @@ from conductor_model.quantity import Quantity
 from conductor_provisioner.driver import (
     Account,
     CredentialsFrom,
+    Driver,
     Observation,
     Resource,
     SecretData,
@@ -322,7 +323,7 @@ class CloudSQLDriverFactory:
             )
         return CloudSQLDriver(await asyncio.to_thread(Admin, project, account.calls, who, endpoint))
 
-    async def close(self, driver: CloudSQLDriver) -> None:
+    async def close(self, driver: Driver[CloudSQLInstanceSpec, CloudSQLInstanceStatus]) -> None:
         """Nothing is held open between calls."""
 
 
