@@ -17,6 +17,7 @@ from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, CONCRETE_MODELS, 
 from conductor_model.refs import GroupKind, GroupVersionKind, ObjectKey
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import Bind, Provision, decide
+from conductor_scheduler.policy import Policy
 from conductor_scheduler.view import View
 from conductor_secrets_writer.config import Settings
 from conductor_secrets_writer.decide import Publish
@@ -34,7 +35,7 @@ def scheduled(written: dict[str, Any], world: list[dict[str, Any]]) -> dict[str,
     view = View()
     for each in (*world, written):
         view.observe(key_of(each), json.dumps(each).encode())
-    decision = decide(view.claims[key_of(written)], view, SchedulerConfig())
+    decision = decide(view.claims[key_of(written)], view, Policy(SchedulerConfig()))
     match decision:
         case Bind():
             return {"binds": decision.concrete.metadata.name}

@@ -17,6 +17,8 @@ from conductor_dev.charts import CONDUCTOR, RENDERED, Chart, render
 from conductor_dev.checkout import MANIFESTS
 from conductor_dev.controlplane import ControlPlane
 from conductor_dev.errors import ApiError, DevError
+from conductor_scheduler.config import parse
+from conductor_scheduler.policy import Policy
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +29,19 @@ EVERYTHING: dict[str, Any] = {
     "telemetry": {"otlpEndpoint": "http://jaeger:4318"},
     "nats": {"storage": {"className": "fast"}},
     "watcher": {"podLabels": {"a": "b"}, "podAnnotations": {"c": "d"}},
-    "scheduler": {"extraEnv": [{"name": "CONDUCTOR_SCHEDULER_CONFIG", "value": "/etc/scheduler.yaml"}]},
+    "scheduler": {
+        "extraEnv": [{"name": "PYTHONWARNINGS", "value": "error"}],
+        "config": {
+            "regions": {"north-america": ["us-east-1"]},
+            "costScale": ["cheap", "dear"],
+            "profiles": [
+                {
+                    "name": "default",
+                    "plugins": {"enabled": [{"name": "spread", "weight": 5}], "disabled": ["cost"]},
+                }
+            ],
+        },
+    },
     "awsProvisioner": {
         "region": "eu-west-1",
         "endpointUrl": "http://moto:5000",
@@ -69,6 +83,27 @@ def rendered_with(helm: Path, tmp_path: Path) -> Render:
 def named(objects: list[Json], kind: str, name: str) -> Json:
     (found,) = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     return found
+
+
+def test_the_schedulers_configuration_is_mounted_as_a_file_that_it_can_use(rendered_with: Render):
+    objects = rendered_with({"scheduler": EVERYTHING["scheduler"]})
+    text = named(objects, "ConfigMap", "conductor-scheduler")["data"]["scheduler.yaml"]
+    assert Policy(parse(text, "the chart's")).scales.cost == ("cheap", "dear")
+    pod = named(objects, "Deployment", "conductor-scheduler")["spec"]["template"]["spec"]
+    (mount,) = (
+        each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "conductor-scheduler"
+    )
+    variables = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert variables["CONDUCTOR_SCHEDULER_CONFIG"] == f"{mount['mountPath']}/scheduler.yaml"
+    assert "subPath" not in mount  # such a mount never changes
+
+
+def test_without_explanations_the_scheduler_asks_for_no_reviews(rendered_with: Render):
+    objects = rendered_with({"scheduler": {"explain": {"enabled": False}}})
+    rules = named(objects, "ClusterRole", "conductor-scheduler")["rules"]
+    assert not {"tokenreviews", "subjectaccessreviews"} & {
+        name for rule in rules for name in rule["resources"]
+    }
 
 
 @pytest.mark.parametrize("chart", RENDERED, ids=lambda chart: chart.name)

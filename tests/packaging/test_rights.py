@@ -35,6 +35,10 @@ QUOTAS, LIMIT_RANGES = "core.conductor.io/claimquotas", "core.conductor.io/claim
 SECRETS, CONFIG_MAPS, SERVICES = "/secrets", "/configmaps", "/services"
 ENDPOINT_SLICES = "discovery.k8s.io/endpointslices"
 EVENTS, LEASES, NAMESPACES = "events.k8s.io/events", "coordination.k8s.io/leases", "/namespaces"
+TOKEN_REVIEWS, ACCESS_REVIEWS = (
+    "authentication.k8s.io/tokenreviews",
+    "authorization.k8s.io/subjectaccessreviews",
+)
 
 UNIVERSE = (
     *(MYSQL, f"{MYSQL}/status", POSTGRESQL, f"{POSTGRESQL}/status", RDS, f"{RDS}/status"),
@@ -44,6 +48,7 @@ UNIVERSE = (
     *(PROVIDER_CONFIGS, f"{PROVIDER_CONFIGS}/status"),
     *(SECRETS, CONFIG_MAPS, SERVICES, ENDPOINT_SLICES, EVENTS, LEASES, NAMESPACES, "/pods", "/events"),
     "/serviceaccounts/token",
+    *(TOKEN_REVIEWS, ACCESS_REVIEWS),
     "rbac.authorization.k8s.io/clusterroles",
     "apiextensions.k8s.io/customresourcedefinitions",
 )
@@ -69,6 +74,8 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         **{kind: {"get", "list"} for kind in (CLASSES, QUOTAS, LIMIT_RANGES)},
         **{f"{kind}/status": {"patch"} for kind in (CLASSES, QUOTAS)},
         NAMESPACES: {"get"},
+        TOKEN_REVIEWS: {"create"},
+        ACCESS_REVIEWS: {"create"},
     },
     "aws-provisioner": {
         RDS: {"get", "list", "patch"},

@@ -193,6 +193,9 @@ spec:
             capabilities: {drop: [ALL]}
           ports:
             - {name: http, containerPort: 8080}
+            {{- range .ports }}
+            - {{ toJson . }}
+            {{- end }}
           livenessProbe:
             httpGet: {path: /healthz, port: http}
             failureThreshold: 6
@@ -222,12 +225,19 @@ spec:
             {{- end }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
+            {{- range .configMaps }}
+            - {name: {{ .name }}, mountPath: {{ .path }}, readOnly: true}
+            {{- end }}
             {{- if $usersSecret }}
             - {name: nats-user, mountPath: /etc/conductor/nats, readOnly: true}
             {{- end }}
       volumes:
         - name: tmp
           emptyDir: {sizeLimit: 16Mi}
+        {{- range .configMaps }}
+        - name: {{ .name }}
+          configMap: {name: {{ .name }}}
+        {{- end }}
         {{- if $usersSecret }}
         - name: nats-user
           secret:

@@ -17,3 +17,11 @@ SERVICES = _type("", "v1", "Service", "services")
 ENDPOINT_SLICES = _type("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 LEASES = _type("coordination.k8s.io", "v1", "Lease", "leases")
 EVENTS = _type("events.k8s.io", "v1", "Event", "events")
+TOKEN_REVIEWS = ResourceType(
+    GroupVersionKind("authentication.k8s.io", "v1", "TokenReview"), "tokenreviews", namespaced=False
+)
+SUBJECT_ACCESS_REVIEWS = ResourceType(
+    GroupVersionKind("authorization.k8s.io", "v1", "SubjectAccessReview"),
+    "subjectaccessreviews",
+    namespaced=False,
+)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from conductor_model.admission import (
     DNS_1035_LABEL,
@@ -33,6 +33,8 @@ from conductor_model.version import VersionConstraint
 
 class Requirements(Model):
     """What a candidate must offer. The scheduler's filters read it; keys that are absent demand nothing."""
+
+    model_config = ConfigDict(extra="allow")
 
     capacity: Capacity = Field(
         default_factory=dict,
@@ -89,6 +91,13 @@ class ClaimSpec(Model):
     )
     resource_selector: LabelSelector | None = Field(
         None, description="Labels that a concrete resource, or a class's template, must carry."
+    )
+    priority: int | None = Field(
+        None,
+        ge=-1_000_000_000,
+        le=1_000_000_000,
+        description="Of claims that wait for the same resource the one with the highest is first, then the oldest. "
+        "Absent: 0.",
     )
     connection: ConnectionNames = Field(
         default_factory=ConnectionNames, description="What the connection objects are called."
@@ -156,6 +165,10 @@ class Claim(KubeObject):
 
     connection_format: ClassVar[ConnectionFormat]
     """What its connection objects hold."""
+
+    @property
+    def priority(self) -> int:
+        return self.spec.priority or 0
 
     @property
     def secret_name(self) -> str:

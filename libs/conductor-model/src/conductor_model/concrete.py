@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from conductor_model.admission import (
     ApiVersion,
@@ -52,6 +52,8 @@ class ManagementPolicy(StrEnum):
 
 class Capabilities(Model):
     """What a concrete resource, or one made from a class, offers: the answer to a claim's requirements."""
+
+    model_config = ConfigDict(extra="allow")
 
     capacity: Capacity = Field(default_factory=dict, description="Named quantities: storage: 50Gi.")
     region: Word | None = Field(None, description="The region that it serves, in the administrator's words.")

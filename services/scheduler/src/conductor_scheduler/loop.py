@@ -81,6 +81,16 @@ class Scheduler:
         finally:
             self._dirty.close()
 
+    def adopt(self, policy: Policy) -> None:
+        """Schedule by another policy from now on. Claims that wait are looked at again; bindings stand."""
+        self._settler.policy = policy
+        for key in (*self._settler.waiting, *self.view.quotas):
+            self._dirty.mark(key)
+
+    @property
+    def policy(self) -> Policy:
+        return self._settler.policy
+
     @property
     def caught_up(self) -> bool:
         return self._caught_up.is_set()

@@ -27,3 +27,14 @@ class Metrics:
             registry=registry,
         )
         self.leading = Gauge("conductor_scheduler_leading", "1 while this replica leads.", registry=registry)
+        self.config_reloads = Counter(
+            "conductor_scheduler_config_reloads_total",
+            "Changed configuration files: taken, or refused because of a mistake.",
+            ["result"],
+            registry=registry,
+        )
+        self.config_valid = Gauge(
+            "conductor_scheduler_config_valid",
+            "0 while the configuration file cannot be used and an earlier one is in force.",
+            registry=registry,
+        )

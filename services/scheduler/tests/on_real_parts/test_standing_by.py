@@ -6,7 +6,7 @@ import pytest
 
 from conductor_kube import Leadership
 from conductor_scheduler import __main__ as service
-from conductor_scheduler.config import SchedulerConfig
+from conductor_scheduler.reload import PolicyFile
 
 pytestmark = pytest.mark.integration
 
@@ -35,7 +35,7 @@ async def test_a_scheduler_that_must_not_write_any_more_stands_by_and_leads_agai
     world.create_claim()
     async with world.watching():
         monkeypatch.setattr(Leadership, "still_leading", doubting)
-        async with world.running(service.run(SchedulerConfig())) as process:
+        async with world.running(service.run(PolicyFile(None))) as process:
             await world.bound_claim()
             assert not process.done()
     assert doubts > 1
@@ -43,7 +43,7 @@ async def test_a_scheduler_that_must_not_write_any_more_stands_by_and_leads_agai
 
 async def test_a_scheduler_whose_lease_was_taken_writes_nothing_until_it_leads_again(world, configured):
     world.create_claim("early")
-    async with world.watching(), world.running(service.run(SchedulerConfig())) as process:
+    async with world.watching(), world.running(service.run(PolicyFile(None))) as process:
         await world.waiting_claim("early", reason="NothingOffered")
         world.steal_lease("thief")
         await world.until(lambda: world.lease_holder() != "thief")

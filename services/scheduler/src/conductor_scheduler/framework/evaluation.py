@@ -237,4 +237,5 @@ class Judge:
 
 
 def _cut(score: float) -> float:
-    return min(max(score, 0.0), _LARGEST)
+    """No number at all counts as 0: one plugin's mistake must not undo the order."""
+    return min(score, _LARGEST) if score > 0 else 0.0

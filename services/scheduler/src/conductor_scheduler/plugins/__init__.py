@@ -49,3 +49,6 @@ BUILT_IN: Mapping[str, PluginFactory] = {
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {"existing-first": 10_000, "best-fit": 100, "cost": 1, "spread": 0}
 """So far apart that a plugin decides only among those that the ones before it find equal."""
+
+INDISPENSABLE = frozenset({"namespaces", "resource-name", "kind", "capacity", "sharing"})
+"""Without these, a claim could be bound to what it must not have, or to more than there is."""
