@@ -594,14 +594,15 @@ async def test_a_deletion_that_our_status_write_landed_on_is_not_taken_for_an_ec
     assert world.gone
 
 
-async def test_rights_that_are_missing_are_told_and_looked_for_at_leisure(
+async def test_rights_that_are_missing_are_told_and_looked_for_again_soon_after(
     world: Any, build: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """An API server that has just started refuses what it will allow in a moment."""
     caplog.set_level(logging.INFO)
     world.cluster.put(build())
     world.cluster.forbidden = frozenset({"secrets"})
 
-    assert await world.told() == RequeueAfter(600)
+    assert await world.told() == RequeueAfter(30)
 
     status, reason, message = world.condition("Synced")
     assert (status, reason) == ("False", "Forbidden")

@@ -64,6 +64,10 @@ from conductor_provisioner.status import Seen, status_of, status_without_look, t
 TELL_AFTER_DELIVERIES = 3
 """A failure that passes is told in the status only when it has come back; most never do."""
 
+FORBIDDEN_AGAIN = 30.0
+"""Seconds. Rights that are missing may take a person, but an API server that has just started refuses everybody until it
+has read its roles, and nothing tells when it has."""
+
 Answer = Done | RequeueAfter
 ConcreteT = TypeVar("ConcreteT", bound=Concrete)
 
@@ -197,7 +201,7 @@ class ManagedReconciler(Generic[ConcreteT]):
             return await self._tell(round, _failure(error, Reason.REFUSED), Look.LATER)
         except Forbidden as error:
             log.info("%s: %s", round.concrete.key, error)
-            return await self._tell(round, _forbidden(round.concrete, error), Look.LATER)
+            return await self._tell(round, _forbidden(round.concrete, error), FORBIDDEN_AGAIN)
 
     async def _make(self, round: _Round[ConcreteT], problem: Synced | None) -> Answer:
         """Towards an external resource that is as the spec asks."""
