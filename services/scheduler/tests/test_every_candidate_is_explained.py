@@ -1,4 +1,4 @@
-"""The table behind the condition: a row for each candidate, the decision's own verdicts, and nothing that is not to be told."""
+"""The table behind the condition: a row for each candidate, the decision's own verdicts, nothing that is not to be told."""
 
 from __future__ import annotations
 
