@@ -313,6 +313,29 @@ def test_field_that_cannot_change_is_refused(
     assert told in refusal(api, namespace, accepted, refused)
 
 
+@pytest.mark.parametrize("later", [capacity("500Gi"), capacity("1Gi"), {"region": "europe"}, None])
+def test_what_a_bound_claim_asks_for_cannot_be_changed(
+    api: KubeApi, namespace: str, later: Json | None
+) -> None:
+    """Otherwise it could outgrow the resource that it shares, or shrink away from under its quota."""
+    api.apply([claim(requirements=capacity("25Gi"))], namespace=namespace)
+    change = {"spec": {"requirements": later}}
+    if later is not None:
+        api.apply([claim(requirements={**capacity("30Gi"), "region": "us"})], namespace=namespace)
+    bound = {
+        "apiVersion": RDS_INSTANCE.gvk.api_version,
+        "kind": "RDSInstance",
+        "namespace": "conductor-system",
+        "name": "rds",
+        "uid": "1",
+    }
+    status = {"status": {"boundResource": bound}}
+    api.merge_patch(MYSQL_INSTANCE, namespace, "example", status, subresource="status")
+    with pytest.raises(ApiError, match="requirements cannot be changed while the claim has a resource"):
+        api.merge_patch(MYSQL_INSTANCE, namespace, "example", change)
+    api.merge_patch(MYSQL_INSTANCE, namespace, "example", {"metadata": {"labels": {"still": "allowed"}}})
+
+
 @pytest.mark.parametrize(
     "objects",
     [

@@ -160,6 +160,16 @@ class ClaimStatus(Model):
 class Claim(KubeObject):
     """Any claim. What a kind adds to it, it adds by overriding; nothing else asks which kind it is."""
 
+    admission_rules: ClassVar[tuple[Rule, ...]] = (
+        # What it takes of a shared resource, and of quotas, was checked once: when it was bound.
+        Rule(
+            "!has(oldSelf.status) || !has(oldSelf.status.boundResource)"
+            " || (has(self.spec.requirements) == has(oldSelf.spec.requirements)"
+            " && (!has(self.spec.requirements) || self.spec.requirements == oldSelf.spec.requirements))",
+            "requirements cannot be changed while the claim has a resource: make another claim, and move over",
+        ),
+    )
+
     spec: ClaimSpec = Field(default_factory=ClaimSpec)
     status: ClaimStatus = Field(default_factory=ClaimStatus)
 

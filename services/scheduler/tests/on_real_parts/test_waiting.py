@@ -39,15 +39,16 @@ async def test_it_is_bound_as_soon_as_a_resource_becomes_ready(world):
 
 
 async def test_it_is_bound_as_soon_as_a_shared_resource_has_capacity_left(world):
-    world.create_rds(maxClaims=2, rebindPolicy="Delete")
-    large = {"capacity": {"storage": "40Gi"}}
+    world.create_rds(maxClaims=3, rebindPolicy="Delete")
+    large = {"capacity": {"storage": "35Gi"}}
     world.create_claim("first", requirements=large)
+    world.create_claim("small", requirements={"capacity": {"storage": "5Gi"}})
     async with world.watching(), world.scheduling():
         await world.bound_claim("first")
+        await world.bound_claim("small")
         world.create_claim("second", requirements=large)
-        await world.waiting_claim("second", reason="NothingFits", message="capacity.storage 10Gi < 40Gi")
-        small = {"spec": {"requirements": {"capacity": {"storage": "5Gi"}}}}
-        world.api.merge_patch(world.claim_type, world.namespace, "first", small)
+        await world.waiting_claim("second", reason="NothingFits", message="capacity.storage 10Gi < 35Gi")
+        world.delete_claim("first")
         await world.bound_claim("second")
 
 
