@@ -47,6 +47,10 @@ test-faults: $(STAMP) ## kill, freeze and cut everything until KILLS (200) are d
 	@CONDUCTOR_FAULT_KILLS="$(or $(KILLS),200)" CONDUCTOR_FAULT_SEED="$(or $(SEED),1)" \
 		$(PY) -m pytest -s tests/faults
 
+.PHONY: conformance
+conformance: $(STAMP) ## kill every driver at every step, and 1,000 times at random: docs/conformance.md
+	@$(PY) -m pytest services examples -m conformance --conformance-kills 1000 --conformance-report docs/conformance.md
+
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types, layers, generated files, forbidden hosts
 	@bash dev/lint.sh "$(VENV)"

@@ -70,3 +70,14 @@ def test_the_report_is_a_table_of_what_holds_what_fails_and_what_was_not_simulat
         ("blind", "throttling"): "holds",
         ("blind", "random kills"): "holds",
     }
+
+
+def test_the_report_as_markdown_says_what_each_check_looks_for(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(A_SUITE)
+    pytester.runpytest_inprocess(
+        "--asyncio-mode=auto", "-k", "TestWrong and drift", "--conformance-report=docs/report.md"
+    )
+    written = (pytester.path / "docs" / "report.md").read_text()
+    assert "| drift | FAILS: colour was altered, and the drift that observe names is [] |" in written
+    assert "- **crash points**: The process dies after each step of a life" in written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from inspect import getdoc
 from typing import TypeAlias
 
 from conductor_provisioner.conformance import crashes, life, trouble
@@ -46,6 +47,7 @@ def _plain(check: Callable[[Subject], Awaitable[str]]) -> Check:
     async def run(subject: Subject, effort: Effort) -> str:
         return await check(subject)
 
+    run.__doc__ = check.__doc__
     return run
 
 
@@ -85,4 +87,18 @@ CHECKS: dict[str, Check] = {
     "crash points": _crash_points,
     "repeated crashes": _repeated_crashes,
     "random kills": _random_kills,
+}
+
+
+def promise_of(check: str) -> str:
+    """What a check looks for, in a sentence."""
+    paragraph, _, _ = (getdoc(_DESCRIBED.get(check, CHECKS[check])) or "").partition("\n\n")
+    return " ".join(paragraph.split())
+
+
+_DESCRIBED: dict[str, Callable[..., object]] = {
+    "lost replies": crashes.lost_replies,
+    "crash points": crashes.crash_points,
+    "repeated crashes": crashes.repeated_crashes,
+    "random kills": crashes.random_kills,
 }

@@ -24,7 +24,10 @@ no cloud tells which of two passwords came last."""
 
 
 async def lost_replies(subject: Subject, lives: int | None) -> str:
-    """Each call of a life in turn has its effect and its answer is lost. ``lives``: that many of them; None: all."""
+    """Each call of a life in turn has its effect and its answer is lost.
+
+    ``lives``: that many of them, evenly spread; None: all.
+    """
     steps = await _undisturbed(subject)
     cuts = [
         Cut(number, End.REPLY_LOST) for number, step in enumerate(steps, start=1) if step.where == "cloud"

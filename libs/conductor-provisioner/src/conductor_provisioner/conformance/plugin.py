@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor_provisioner.conformance.checks import CHECKS, DEFAULT_KILLS, DEFAULT_SEED, Effort
+from conductor_provisioner.conformance.checks import CHECKS, DEFAULT_KILLS, DEFAULT_SEED, Effort, promise_of
 from conductor_provisioner.conformance.report import Result, Verdict, aligned, table, write
 
 FOUND = pytest.StashKey[str]()
@@ -110,5 +110,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
     path: Path | None = config.option.conformance_report
     if path is not None:
-        write(path, results, list(CHECKS), " ".join(["pytest", *config.invocation_params.args]))
+        promises = {check: promise_of(check) for check in CHECKS}
+        write(path, results, promises, " ".join(["pytest", *config.invocation_params.args]))
         terminalreporter.write_line(f"written to {path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -55,11 +55,19 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(path: Path, results: Sequence[Result], checks: Sequence[str], how: str) -> None:
-    """As JSON or as Markdown, by the file's suffix. ``how``: the command, so that a reader can repeat it."""
+def write(path: Path, results: Sequence[Result], promises: Mapping[str, str], how: str) -> None:
+    """As JSON or as Markdown, by the file's suffix. ``promises``: what each check looks for. ``how``: the command."""
     if path.suffix == ".json":
         text = json.dumps({"how": how, "results": [asdict(each) for each in results]}, indent=2) + "\n"
     else:
-        text = f"Measured by `{how}`.\n\n{markdown(table(results, checks))}"
+        legend = "\n".join(f"- **{check}**: {promise}" for check, promise in promises.items())
+        text = f"{HEADING}\n{markdown(table(results, list(promises)))}\n{legend}\n\nMeasured by `{how}`.\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+HEADING = """# How the drivers bear trouble
+
+Each driver, under the reconciler of production, against a stand-in of its cloud. What a stand-in cannot show is *not
+simulated*. Generated; see writing-a-provisioner.md for the suite.
+"""
