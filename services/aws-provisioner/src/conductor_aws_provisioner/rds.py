@@ -208,11 +208,16 @@ class RDSDriver:
             if request.snapshot is None
             else {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": request.snapshot.identifier}
         )
-        await self._call(
-            "DeleteDBInstance",
-            name,
-            lambda: self._client.delete_db_instance(DBInstanceIdentifier=name, **last),
-        )
+
+        def delete() -> None:
+            try:
+                self._client.delete_db_instance(DBInstanceIdentifier=name, **last)
+            except ClientError as error:
+                # Somebody else's deletion was quicker.
+                if error.response["Error"]["Code"] not in _NOT_FOUND:
+                    raise
+
+        await self._call("DeleteDBInstance", name, delete)
 
     def _refuse_elsewhere(self, name: str, arn: str | None) -> None:
         problem = elsewhere(name, arn, self.region, self._account)
