@@ -255,6 +255,13 @@ def test_a_limit_range_that_is_changed_wakes_the_claims_that_it_refused(make_cla
     assert waiting.woken_by(lambda: view.put(theirs.key, theirs)) == set()
 
 
+def test_another_default_wakes_the_claims_that_it_is_read_into(make_claim, make_range, make_rds, view_of):
+    view = view_of(make_range("team", default=storage("60Gi")), make_rds())
+    waiting = Waiting(view, make_claim("silent"))
+    smaller = make_range("team", default=storage("50Gi"))
+    assert waiting.woken_by(lambda: view.put(smaller.key, smaller)) == {"silent"}
+
+
 def test_a_resource_of_a_class_at_its_limit_wakes_when_it_is_gone_and_not_before(
     make_claim, make_class, make_rds, view_of
 ):

@@ -13,6 +13,7 @@ from itertools import chain
 from conductor_model.claims import BoundResource, Claim
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.kinds import CONCRETE_MODELS
+from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject, ObjectMeta
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
@@ -222,10 +223,12 @@ def helped(
 
     ``waiting`` says for each claim which plugins refused it something. A class concerns everybody whose kind it may
     serve. A resource that has room concerns those whom it fits now, or does not fit for another reason than before; one
-    that has none only the claim that names it. What else changed concerns whom a plugin that refused it says.
+    that has none only the claim that names it. A limit range concerns all of its namespace, whose claims are read under
+    it. What else changed concerns whom a plugin that refused it says.
     """
     altered = view.catalog.changes()
     classes = _offered(change.before) != _offered(change.after)
+    reread = change.key.namespace if _range(change.before) != _range(change.after) else None
     found = []
     for key, refused_by in waiting.items():
         claim = view.claims.get(key)
@@ -237,6 +240,7 @@ def helped(
             (classes and claim.spec.resource_name is None)
             or (claim.spec.resource_name == change.key.name and change.key.group_kind in CONCRETE_MODELS)
             or _concerned(claim, altered, view, profile)
+            or claim.metadata.namespace == reread
             or any(hint.may_help(change, claim, view) for hint in hints)
         ):
             found.append(claim)
@@ -263,6 +267,10 @@ def precedence(claim: Claim) -> tuple[str, str, str]:
     """Who has waited longest is first."""
     created = claim.metadata.creation_timestamp
     return created.isoformat() if created else "", claim.metadata.namespace, claim.metadata.name
+
+
+def _range(found: KubeObject | None) -> object:
+    return found.spec if isinstance(found, ClaimLimitRange) else None
 
 
 def _offered(source: KubeObject | None) -> tuple[str, bool, ResourceClass] | None:

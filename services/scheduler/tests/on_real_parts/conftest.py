@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -22,7 +23,7 @@ from conductor_dev.errors import ApiError
 from conductor_kube import KubeClient, KubeError, Page, Throttled, Unavailable
 from conductor_kube.builtin import LEASES
 from conductor_model.conditions import Condition
-from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS, WATCHED_KINDS
+from conductor_model.kinds import CLAIM_QUOTA, MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS, WATCHED_KINDS
 from conductor_model.refs import ObjectKey, ResourceType
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.loop import KINDS, Scheduler
@@ -230,7 +231,19 @@ class World:
     def unavailable() -> Unavailable:
         return Unavailable("no answer", what="test")
 
+    def phases(self) -> dict[str, int]:
+        """How many claims are in which phase."""
+        claims = self.api.list(MYSQL_INSTANCE, self.namespace)
+        return Counter(claim.get("status", {}).get("phase", "") for claim in claims)
+
     # The administrator and the provisioner.
+
+    def create_quota(self, name: str = "team", **hard: Any) -> Json:
+        body = {**_head(CLAIM_QUOTA), "metadata": {"name": name}, "spec": {"hard": hard}}
+        return self.api.create(CLAIM_QUOTA, self.namespace, body)
+
+    def limit_class(self, name: str, **limits: Any) -> None:
+        self.api.merge_patch(RESOURCE_CLASS, self.namespace, name, {"limits": limits})
 
     def create_class(self, name: str = "rds", *, storage: str = "50Gi", **template: Any) -> Json:
         return self.api.create(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 
@@ -15,17 +14,12 @@ pytestmark = pytest.mark.integration
 GI = {"requirements": {"capacity": {"storage": "1Gi"}}}
 
 
-def create_quota(world, name="team", **hard: Any):
-    head = {"apiVersion": CLAIM_QUOTA.gvk.api_version, "kind": "ClaimQuota", "metadata": {"name": name}}
-    return world.api.create(CLAIM_QUOTA, world.namespace, {**head, "spec": {"hard": hard}})
-
-
 def used(world, type=CLAIM_QUOTA, name="team"):
     return world.api.get(type, world.namespace, name).get("status", {}).get("used")
 
 
 async def test_a_quota_shows_what_is_used_while_it_is_used(world):
-    create_quota(world, claims=5, capacity={"storage": "10Gi"})
+    world.create_quota(claims=5, capacity={"storage": "10Gi"})
     async with world.watching(), world.scheduling():
         await world.until(lambda: used(world) == {"claims": 0, "capacity": {"storage": "0"}})
         world.create_rds()
@@ -62,7 +56,7 @@ async def test_a_class_with_limits_shows_what_was_made_from_it_until_it_is_gone(
 
 
 async def test_a_burst_of_bindings_costs_a_quota_a_write_per_second(world):
-    create_quota(world, claims=100)
+    world.create_quota(claims=100)
     client = await world.client()
     started = time.monotonic()
     async with world.watching(), world.scheduling(client):
@@ -76,7 +70,7 @@ async def test_a_burst_of_bindings_costs_a_quota_a_write_per_second(world):
 
 
 async def test_a_quota_that_says_what_is_so_is_not_written(world):
-    create_quota(world, claims=5)
+    world.create_quota(claims=5)
     async with world.watching(), world.scheduling():
         await world.until(lambda: used(world) == {"claims": 0})
     said = world.api.get(CLAIM_QUOTA, world.namespace, "team")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from conductor_model.claims import Claim
 from conductor_model.concrete import Concrete
-from conductor_model.kinds import CLAIM_LIMIT_RANGE, CLAIM_QUOTA
+from conductor_model.kinds import CLAIM_QUOTA
 from conductor_model.meta import KubeObject
 from conductor_model.quota import ClaimQuota, QuotaAmounts
 from conductor_scheduler.accounts import beyond, beyond_cost, price, taken_of
@@ -65,13 +65,13 @@ class Quota:
         return check
 
     def may_help(self, change: Change, claim: Claim, world: World) -> bool:
-        """Another quota or limit range; or less is taken, and that is enough.
+        """Another quota; or less is taken, and that is enough.
 
         Where it is not enough the claim keeps the numbers that it was refused with: otherwise each place that becomes
         free would be written on every claim that waits for one.
         """
         namespace = claim.metadata.namespace
-        if change.key.group_kind in {CLAIM_QUOTA.group_kind, CLAIM_LIMIT_RANGE.group_kind}:
+        if change.key.group_kind == CLAIM_QUOTA.group_kind:
             return change.key.namespace == namespace and _limits(change.before) != _limits(change.after)
         return _takes_less(change, namespace) and self._against_any(world.as_read(claim), world) is None
 
@@ -91,7 +91,7 @@ def _refusal(told: Iterable[str]) -> Refusal | None:
 
 
 def _limits(found: KubeObject | None) -> object:
-    """All that a quota or a limit range says but for its status; of one that cannot be read, that it is another."""
+    """All that a quota says but for its status; of one that cannot be read, that it is another."""
     return getattr(found, "spec", found)
 
 
