@@ -17,7 +17,7 @@ SERVICES = {
     "conductor-aws-provisioner",
     "conductor-secrets-writer",
 }
-WANTED = {"rds CreateDBInstance", "publish connection MySQLInstance"}
+WANTED = {"aws CreateDBInstance", "publish connection MySQLInstance"}
 
 
 def test_from_the_claim_to_its_secret_all_spans_are_one_trace(stage: Stage, spans: SpanCollector) -> None:
@@ -38,7 +38,7 @@ def test_from_the_claim_to_its_secret_all_spans_are_one_trace(stage: Stage, span
     [root] = [span for span in found if not span.parent_id]
     assert root.span_id == f"{root_span_id(claim['metadata']['uid']):016x}"
     assert root.name == "claim MySQLInstance"
-    assert _services_up_from("rds CreateDBInstance", found) == [
+    assert _services_up_from("aws CreateDBInstance", found) == [
         "conductor-aws-provisioner",
         "conductor-watcher",
         "conductor-scheduler",

@@ -276,6 +276,20 @@ async def test_a_sweep_finds_what_carries_our_clusters_tag_and_nothing_else(
     assert [each async for each in driver.tagged("another")] == []
 
 
+async def test_what_is_released_is_nobodys_and_keeps_its_users_tags(
+    driver: RDSDriver, resource: MakeResource
+) -> None:
+    wanted = resource(tags={"team": "billing"})
+    await driver.create(wanted)
+
+    await driver.release(wanted, await driver.observe(wanted))
+
+    observed = await driver.observe(wanted)
+    assert observed.ownership is Ownership.NOBODYS
+    assert [each.field for each in observed.drift if each.field == "tags.team"] == []
+    assert [each async for each in driver.tagged(CLUSTER_ID)] == []
+
+
 async def test_what_was_made_in_another_account_is_not_taken_for_gone(
     driver: RDSDriver, resource: MakeResource
 ) -> None:

@@ -161,6 +161,17 @@ class RDSDriver:
             return
         await self._delete(name, request)
 
+    async def release(self, resource: _Wanted, observed: _Seen) -> None:
+        """Take our tags off: another object may be given it then."""
+        if not isinstance(observed, RDSObservation):
+            return
+        arn, keys = observed.instance.arn, sorted(resource.owner.tags)
+        await self._call(
+            "RemoveTagsFromResource",
+            arn,
+            lambda: self._client.remove_tags_from_resource(ResourceName=arn, TagKeys=keys),
+        )
+
     async def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]:
         """The DB instances with our cluster's tag."""
         marker: str | None = ""

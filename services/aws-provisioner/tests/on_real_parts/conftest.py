@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import random
+import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +28,7 @@ from conductor_dev.aws import Moto
 from conductor_dev.broker import Nats
 from conductor_dev.checkout import INSTALLATION
 from conductor_dev.controlplane import ControlPlane
+from conductor_dev.errors import ApiError
 from conductor_kube import (
     Changed,
     Deleted,
@@ -35,9 +40,9 @@ from conductor_kube import (
 )
 from conductor_kube.builtin import SECRETS
 from conductor_model.annotations import PROVISIONER_FINALIZER
-from conductor_model.kinds import RDS_INSTANCE
+from conductor_model.kinds import PROVIDER_CONFIG, RDS_INSTANCE
 from conductor_model.rds import RDSInstance
-from conductor_model.refs import ObjectKey
+from conductor_model.refs import ObjectKey, ResourceType
 from conductor_provisioner import Account, Driver, Owner
 from conductor_provisioner.calls import AccountCalls, thread_pool
 from conductor_provisioner.credentials import new_password
@@ -128,10 +133,10 @@ class RealWorld:
             new_password=new_password,
         )
 
-    async def watch(self) -> None:
-        """Publishes what happens to the namespace's objects, as the watcher does."""
+    async def watch(self, type: ResourceType) -> None:
+        """Publishes what happens to the namespace's objects of a kind, as the watcher does."""
         publisher = self.bus.publisher("tests")
-        reflector = Reflector(self.administrator, RDS_INSTANCE, namespace=self.namespace)
+        reflector = Reflector(self.administrator, type, namespace=self.namespace)
         async with aclosing(aiter(reflector)) as events:
             async for event in events:
                 match event:
@@ -144,7 +149,7 @@ class RealWorld:
                             event.key,
                             event.uid,
                             event.resource_version or "",
-                            api_version=RDS_INSTANCE.gvk.api_version,
+                            api_version=type.gvk.api_version,
                             expected_sequence=None,
                         )
                     case _:
@@ -297,14 +302,98 @@ async def real(
         driver = await RDSDrivers().open(Account(name="ambient", calls=calls_of(stack)))
         world = RealWorld(control_plane.api, namespace, moto, nats_server, bus, administrator, client, driver)
         await stack.enter_async_context(world.stack)
-        watching = asyncio.create_task(world.watch())
+        watching = [asyncio.create_task(world.watch(type)) for type in (RDS_INSTANCE, PROVIDER_CONFIG)]
         try:
             yield world
         finally:
-            for task in (watching, *world.replicas):
+            for task in (*watching, *world.replicas):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
             # A finalizer without its provisioner would hold the namespace for ever.
-            if await world.find() is not None:
-                await world.patch({"metadata": {"finalizers": []}})
+            for type in (RDS_INSTANCE, PROVIDER_CONFIG):
+                for left in await asyncio.to_thread(world.api.list, type, namespace):
+                    freed = {"metadata": {"finalizers": []}}
+                    with suppress(ApiError):
+                        await asyncio.to_thread(
+                            world.api.merge_patch, type, namespace, left["metadata"]["name"], freed
+                        )
+
+
+class Running:
+    """A process of the service, and what it says over HTTP."""
+
+    def __init__(self, process: asyncio.subprocess.Process, address_file: Path, log: Path) -> None:
+        self.process = process
+        self._address_file = address_file
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status 0: it does not listen (yet)."""
+
+        def ask() -> tuple[int, str]:
+            try:
+                address = self._address_file.read_text().strip()
+                with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+            except OSError:
+                return 0, ""
+
+        return await asyncio.to_thread(ask)
+
+    async def becomes_ready(self) -> None:
+        deadline = time.monotonic() + 30
+        while (await self.get("/readyz"))[0] != 200:
+            assert self.process.returncode is None, self.log
+            assert time.monotonic() < deadline, self.log
+            await asyncio.sleep(0.05)
+
+    async def stops(self) -> int:
+        self.process.terminate()
+        try:
+            return await asyncio.wait_for(self.process.wait(), 20)
+        except TimeoutError:
+            raise AssertionError(f"it does not stop: {self.log}") from None
+
+
+@pytest.fixture
+def start_service(real: Any, provisioner_kubeconfig: Path, tmp_path: Path) -> Callable[..., Any]:
+    @asynccontextmanager
+    async def start(**extra: str) -> AsyncIterator[Running]:
+        address_file, log = tmp_path / "address", tmp_path / "log"
+        environment = {
+            "PATH": os.environ["PATH"],
+            **real.moto.service_environment,
+            "KUBECONFIG": str(provisioner_kubeconfig),
+            "NATS_URL": real.nats.url,
+            "CONDUCTOR_HTTP_ADDRESS": "127.0.0.1:0",
+            "CONDUCTOR_HTTP_ADDRESS_FILE": str(address_file),
+            "CONDUCTOR_LOG_FORMAT": "json",
+            "CONDUCTOR_LOG_LEVEL": "debug",
+            "CONDUCTOR_AWS_POLL_PENDING": "1s",
+            "CONDUCTOR_AWS_SETTLE_DELETED": "1s",
+            **extra,
+        }
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "conductor_aws_provisioner",
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            yield Running(process, address_file, log)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    return start
