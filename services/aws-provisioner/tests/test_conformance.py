@@ -125,5 +125,5 @@ class TestRDS(Conformance):
             },
             changed={"allocatedStorage": 30},
             invalid={"parameterGroup": "there-is-none"},
-            sample=6,
+            sample=4,
         )

@@ -14,6 +14,7 @@ from conductor_provisioner.conformance.subject import Subject
 DEFAULT_KILLS = 25
 DEFAULT_SEED = 1
 KILLS_FOR_A_PAIR = 2
+KILLS_IN_A_LIFE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,13 @@ class Effort:
     thorough: bool = False
     """Whether every crash point is tried also where that takes long."""
 
-    @property
-    def pairs(self) -> int:
+    def kills_of(self, subject: Subject) -> int:
+        lives = self.lives(subject)
+        return self.kills if lives is None else min(self.kills, lives * KILLS_IN_A_LIFE)
+
+    def pairs(self, subject: Subject) -> int:
         """How many pairs of deaths in a row: fewer, for each is a life of its own."""
-        return max(1, self.kills // KILLS_FOR_A_PAIR)
+        return max(1, self.kills_of(subject) // KILLS_FOR_A_PAIR)
 
     def lives(self, subject: Subject) -> int | None:
         """How many are tried of what could all be tried; None: all."""
@@ -60,11 +64,11 @@ async def _crash_points(subject: Subject, effort: Effort) -> str:
 
 
 async def _repeated_crashes(subject: Subject, effort: Effort) -> str:
-    return await crashes.repeated_crashes(subject, effort.chance("repeated crashes"), effort.pairs)
+    return await crashes.repeated_crashes(subject, effort.chance("repeated crashes"), effort.pairs(subject))
 
 
 async def _random_kills(subject: Subject, effort: Effort) -> str:
-    return await crashes.random_kills(subject, effort.chance("random kills"), effort.kills)
+    return await crashes.random_kills(subject, effort.chance("random kills"), effort.kills_of(subject))
 
 
 CHECKS: dict[str, Check] = {

@@ -132,5 +132,5 @@ async def disappearance(subject: Subject) -> str:
             await world.settle()
         assert world.calls_of("create") == 1, "create was called again, though the driver does not recreate"
         assert world.condition("Ready") != "True", "the object is Ready though nothing is there"
-        await world.holds_nothing()
+        await world.holds_none()
         return "told"

@@ -83,5 +83,5 @@ class Subject:
     account: Mapping[str, Any] = field(default_factory=dict)
     """What the driver's ``Account`` holds besides ``name`` and ``calls``: endpoint, region, secret, settings."""
     sample: int | None = None
-    """Where a life takes seconds and not milliseconds: how many crash points, evenly spread, a short run tries.
-    With ``--conformance-kills`` all are tried."""
+    """Where a life takes seconds and not milliseconds: how many crash points, evenly spread, and about how many random
+    lives a short run tries. With ``--conformance-kills`` all are tried."""

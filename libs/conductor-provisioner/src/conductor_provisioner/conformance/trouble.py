@@ -76,7 +76,7 @@ async def terminal_errors(subject: Subject) -> str:
         errors = [error for error in world.errors if not isinstance(error, Terminal)]
         assert not errors, f"raised {errors[0]!r}: what the spec must change for is Terminal"
         assert world.condition("Synced") == "False", "Synced does not say that the spec is refused"
-        await world.holds_nothing()
+        await world.holds_none()
         world.edit({name: subject.spec.get(name) for name in subject.invalid})
         await world.until(ready)
         await world.holds_exactly_one()

@@ -78,6 +78,7 @@ class World:
         self._under_way: list[tuple[datetime, Effect]] = []
         self._drivers: list[Driver[Any, Any]] = []
         self._before: frozenset[str] = frozenset()
+        self._residue_before: frozenset[str] = frozenset()
         self._key = ObjectKey(subject.kind.group_kind, NAMESPACE, NAME)
         self._cluster: MemoryCluster[Any] = MemoryCluster(lambda: self._time)
         annotations = {EXTERNAL_NAME: f"given-{self.uid[:8]}"} if adopts else {}
@@ -118,6 +119,7 @@ class World:
             deleted_after=deleted_after,
         )
         world._before = frozenset(await subject.stand_in.external())
+        world._residue_before = frozenset(await subject.stand_in.residue())
         try:
             await world._start_process()
             yield world
@@ -294,12 +296,16 @@ class World:
             f"there are {len(found)} external resources, {found}, instead of the one, {self.name}"
         )
 
-    async def holds_nothing(self) -> None:
-        """There is neither an external resource nor anything that belongs to one."""
+    async def holds_none(self) -> None:
+        """There is no external resource. Something that belongs to one may be, for the object can still remove it."""
         found = await self._ours()
         assert not found, f"{found} left behind"
-        residue = list(await self.subject.stand_in.residue())
-        assert not residue, f"{residue} left behind"
+
+    async def holds_nothing(self) -> None:
+        """There is neither an external resource nor anything that belongs to one."""
+        await self.holds_none()
+        residue = set(await self.subject.stand_in.residue()) - self._residue_before
+        assert not residue, f"{sorted(residue)} left behind"
         assert self.alive or not self._cluster.secrets, (
             f"the Secrets {list(self._cluster.secrets)} left behind"
         )
