@@ -73,13 +73,21 @@ class Stage:
         self._made.append((RESOURCE_CLASS, full))
         return full
 
-    def offer_rds(self, name: str = "rds", *, policy: str = "Retain", ready: bool = True, **spec: Any) -> str:
+    def offer_rds(
+        self,
+        name: str = "rds",
+        *,
+        policy: str = "Retain",
+        ready: bool = True,
+        annotations: dict[str, str] | None = None,
+        **spec: Any,
+    ) -> str:
         """A static resource, under a name of this test's own, which is returned."""
         full = f"{name}-{self.tag}"
         body = {
             "apiVersion": RDS_INSTANCE.gvk.api_version,
             "kind": "RDSInstance",
-            "metadata": {"name": full, "namespace": SYSTEM},
+            "metadata": {"name": full, "namespace": SYSTEM, "annotations": annotations or {}},
             "spec": {
                 "engine": "mysql",
                 "version": "8.0",

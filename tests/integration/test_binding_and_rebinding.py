@@ -133,3 +133,32 @@ def test_a_claim_learns_nothing_of_what_its_namespace_may_not_use(stage: Stage, 
     assert stage.env.api.find(SECRET, stage.namespace, "db") is None
     refs = stage.wait_resource(name, lambda _: True)["spec"].get("claimRefs", [])
     assert not any("uid" in ref for ref in refs)
+
+
+def test_the_three_steps_of_reuse_lead_to_a_resource_with_the_same_external_resource(stage: Stage) -> None:
+    former = stage.offer_rds("former", policy="Retain")
+    stage.claim("first", resourceName=former)
+    stage.wait_ready("first")
+    stage.delete_claim("first")
+    released = stage.wait_resource(former, lambda found: phase_of(found) == "Released")
+    identifier = released["status"]["externalName"]
+
+    # 1. Delete the concrete resource: what it stands for stays, and is nobody's.
+    stage.env.api.delete(RDS_INSTANCE, SYSTEM, former)
+    stage.env.api.wait_gone(RDS_INSTANCE, SYSTEM, former, timeout=60)
+    assert not [key for key in stage.db_instances()[identifier] if key.startswith("conductor.io/")]
+    # 2. Clean up the data: nothing that Conductor takes part in.
+    # 3. Make a concrete resource that points at it.
+    heir = stage.offer_rds(
+        "heir",
+        ready=False,
+        credentialsSecretRef={"name": f"{former}-credentials"},
+        annotations={"conductor.io/external-name": identifier},
+    )
+    adopted = stage.wait_resource(heir, lambda found: condition(found, "Ready")["status"] == "True")
+    assert adopted["status"]["externalName"] == identifier
+    assert stage.instances_of([adopted]) == {heir: [identifier]}
+
+    stage.claim("second", resourceName=heir)
+    stage.wait_ready("second")
+    assert stage.secret("second")["host"] == released["status"]["endpoint"]["host"]
