@@ -13,7 +13,7 @@ from conductor_provisioner.conformance.subject import Subject
 
 DEFAULT_KILLS = 25
 DEFAULT_SEED = 1
-KILLS_FOR_A_PAIR = 2
+KILLS_FOR_A_PAIR = 5
 KILLS_IN_A_LIFE = 3
 
 
