@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry, generate_latest
 
-from conductor_aws_provisioner.rds import RDSDriver, RDSDrivers, RDSObservation
+from conductor_aws_provisioner.rds import RDSDriver, RDSDrivers
 from conductor_aws_provisioner.session import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 from conductor_dev.aws import REGION, Moto
 from conductor_provisioner import (
@@ -241,19 +241,6 @@ async def test_an_adopted_instance_gets_our_tags_beside_its_own(
     assert (await driver.observe(resource())).ownership is Ownership.OURS
     (instance,) = (await asyncio.to_thread(moto.rds().describe_db_instances))["DBInstances"]
     assert {"Key": "team", "Value": "billing"} in instance["TagList"]
-
-
-async def test_what_is_released_is_nobodys_and_keeps_the_tags_of_others(
-    driver: RDSDriver, resource: MakeResource, moto: Moto
-) -> None:
-    wanted = resource(tags={"team": "shop"})
-    await driver.create(wanted)
-    await driver.release(wanted, await driver.observe(wanted))
-    seen = await driver.observe(wanted)
-    assert seen.ownership is Ownership.NOBODYS
-    assert isinstance(seen, RDSObservation)
-    assert seen.instance.tags["team"] == "shop"
-    await driver.release(wanted, seen)
 
 
 async def test_the_final_snapshot_is_taken_when_it_is_asked_for(
