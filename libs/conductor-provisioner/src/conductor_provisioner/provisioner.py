@@ -57,8 +57,8 @@ from conductor_telemetry import Service, service
 
 Factories = Mapping[type[Concrete], DriverFactory[Any, Any]]
 
-CONCURRENCY = 128
-"""Objects in hand at once. Most wait for a call, of which accounts allow fewer."""
+CONCURRENCY = 64
+"""Objects in hand at once: more than one account's calls, and few enough that other replicas get their share."""
 
 log = logging.getLogger(__name__)
 
