@@ -25,6 +25,7 @@ from conductor_dev.environment import Environment
 from conductor_dev.progress import Progress
 from conductor_dev.services import Service
 from conductor_kube import Changed, KubeClient, Reflector
+from conductor_model.annotations import PROVISIONER_FINALIZER
 from conductor_model.conditions import is_true
 from conductor_model.kinds import RDS_INSTANCE
 from conductor_model.rds import RDSInstance
@@ -91,7 +92,8 @@ async def create_all(client: KubeClient, names: list[str]) -> None:
             body: dict[str, Any] = {
                 "apiVersion": RDS_INSTANCE.gvk.api_version,
                 "kind": RDS_INSTANCE.gvk.kind,
-                "metadata": {"name": name, "namespace": NAMESPACE},
+                # As the scheduler makes one for a claim.
+                "metadata": {"name": name, "namespace": NAMESPACE, "finalizers": [PROVISIONER_FINALIZER]},
                 "spec": {"engine": "mysql", "instance-type": "db.t3.micro", "allocatedStorage": 20},
             }
             await client.create(RDS_INSTANCE, NAMESPACE, body, field_manager="benchmark")

@@ -57,8 +57,8 @@ from conductor_telemetry import Service, service
 
 Factories = Mapping[type[Concrete], DriverFactory[Any, Any]]
 
-CONCURRENCY = 64
-"""Objects in hand at once: more than one account's calls, and few enough that other replicas get their share."""
+IN_HAND_PER_CALL = 2
+"""Objects in hand for each call that an account allows at once: what is in hand here, no other replica can work on."""
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,8 @@ async def _work(
     async def handle(work: Work) -> Result:
         return await handlers[work.key.group_kind](work)
 
-    queue = to.bus.work_queue(here.name, handlers, concurrency=CONCURRENCY)
+    in_hand = IN_HAND_PER_CALL * settings.limits.concurrency
+    queue = to.bus.work_queue(here.name, handlers, concurrency=in_hand)
     here.registry.register(WorkMetrics(queue))
     here.ready("work queue", lambda: queue.receiving)
     here.ready("provider configs", lambda: configs.complete)

@@ -15,6 +15,7 @@ from conductor_model.kinds import PROVIDER_CONFIG, RDS_INSTANCE
 pytestmark = pytest.mark.integration
 
 FIRST, SECOND = "111111111111", "222222222222"
+CLUSTER_ID = "cluster-of-the-test"
 ROLE = "arn:aws:iam::{}:role/conductor"
 
 
@@ -34,6 +35,27 @@ def keys_of(url: str, account: str) -> dict[str, str]:
         iam.create_user(UserName="conductor")
     key = iam.create_access_key(UserName="conductor")["AccessKey"]
     return {"accessKeyId": key["AccessKeyId"], "secretAccessKey": key["SecretAccessKey"]}
+
+
+def leave_behind(url: str, keys: dict[str, str], name: str) -> None:
+    """An instance that this cluster made for an object that is gone."""
+    rds = boto3.client(
+        "rds",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=keys["accessKeyId"],
+        aws_secret_access_key=keys["secretAccessKey"],
+    )
+    tags = {"conductor.io/cluster-id": CLUSTER_ID, "conductor.io/concrete-uid": "gone"}
+    rds.create_db_instance(
+        DBInstanceIdentifier=name,
+        Engine="mysql",
+        DBInstanceClass="db.t3.small",
+        MasterUsername="conductor",
+        MasterUserPassword="of-nobody-any-more",
+        AllocatedStorage=20,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
 
 
 async def make_config(real: Any, name: str, **spec: Any) -> None:
@@ -98,7 +120,9 @@ async def test_objects_live_in_the_accounts_of_their_provider_configs(
     await make_instance(real, "two", None)
     await make_instance(real, "three", "wrong")
 
-    async with start_service() as service:
+    await asyncio.to_thread(leave_behind, real.moto.url, keys, "left-behind")
+
+    async with start_service(CONDUCTOR_CLUSTER_ID=CLUSTER_ID, CONDUCTOR_AWS_SWEEP="1s") as service:
         one = await ready(real, condition_of, "one")
         two = await ready(real, condition_of, "two")
         assert (account_of(one), one["status"]["account"]) == (FIRST, "by-role")
@@ -111,6 +135,15 @@ async def test_objects_live_in_the_accounts_of_their_provider_configs(
         assert (
             f"of account {SECOND}, and the ProviderConfig expects {FIRST}" in condition_of(three, "Synced")[2]
         )
+
+        def orphaned(found: Any) -> bool:
+            return bool(found and condition_of(found, "OrphansFound")[0] == "True")
+
+        swept = await until(real, "the orphan is found", PROVIDER_CONFIG, "by-secret", orphaned)
+        assert [each["externalName"] for each in swept["status"]["orphans"]] == ["left-behind"]
+        pages = json.loads((await service.get("/orphans"))[1])
+        told = {each["account"]: [one["externalName"] for one in each["orphans"]] for each in pages}
+        assert told[f"{real.namespace}/by-secret"] == ["left-behind"]
 
         for name in ("by-role", "by-secret"):
             await asyncio.to_thread(real.api.delete, PROVIDER_CONFIG, real.namespace, name)
@@ -131,4 +164,3 @@ async def test_objects_live_in_the_accounts_of_their_provider_configs(
         assert f'account="{real.namespace}/by-role",action="CreateDBInstance",outcome="OK"' in metrics
         assert keys["secretAccessKey"] not in service.log
         assert keys["secretAccessKey"] not in json.dumps(held)
-        assert json.loads((await service.get("/orphans"))[1]) is not None
