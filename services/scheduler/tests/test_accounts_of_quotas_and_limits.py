@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from conductor_model.annotations import CLASS_LABEL
 from conductor_model.quantity import Quantity
-from conductor_scheduler.accounts import beyond, beyond_cost, made, over_limit, price, taken_of, takings, used
+from conductor_scheduler.accounts import beyond, beyond_cost, made, over_limit, price, taken_of
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.scales import Scales
 from conductor_scheduler.template import draft
+from conductor_scheduler.view import View
 
 SCALES = SchedulerConfig().scales
 GI = Quantity.parse("1Gi").nanos
@@ -23,11 +24,20 @@ def storage(amount: str) -> dict[str, Any]:
     return {"capacity": {"storage": amount}}
 
 
+def afresh(view):
+    """A view of the same things, which has summed up nothing yet."""
+    made = View()
+    for held in (view.classes, view.limit_ranges, view.claims, view.concretes):
+        for key, each in held.items():
+            made.put(key, each)
+    for uid, reserved in view.reserved.items():
+        made.reserve(uid, reserved)
+    return made
+
+
 def has(view, quota):
     amounts = taken_of(quota, view, SCALES)
-    assert amounts == used(quota, takings(view, quota.metadata.namespace, SCALES)), (
-        "remembered, and out of date"
-    )
+    assert amounts == taken_of(quota, afresh(view), SCALES), "kept, and out of date"
     return amounts.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
@@ -202,39 +212,69 @@ def test_a_class_makes_no_more_than_its_limits(make_claim, make_class, view_of, 
     assert over_limit(source, draft(second, source).concrete, view) == said
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    sizes=st.lists(st.integers(1, 9), max_size=8),
-    history=st.lists(
-        st.tuples(st.sampled_from(["bind", "release", "forget", "know"]), st.integers(0, 7)), max_size=40
-    ),
-)
-def test_sums_follow_whatever_happens(make_claim, make_rds, make_quota, view_of, ref_to, sizes, history):
-    """After any history the sums are those of a view that was filled afresh with what is there at its end."""
-    claims = [make_claim(f"c{i}", requirements=storage(f"{size}Gi")) for i, size in enumerate(sizes)]
-    quota = make_quota(claims=99, **storage("1Ti"))
-    view = view_of(*claims)
-    for step, index in history:
-        has(view, quota)
-        if index >= len(claims):
-            continue
+STEPS = [
+    "bind",
+    "bind dear",
+    "release",
+    "leave",
+    "make",
+    "give up",
+    "forget",
+    "know",
+    "ask more",
+    "default",
+    "no default",
+]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 3), st.booleans()), max_size=30))
+def test_sums_follow_whatever_happens(
+    make_claim, make_rds, make_class, make_quota, make_range, view_of, ref_to, history
+):
+    """Sums that are kept up to date are those that a fresh view comes to."""
+    sized = storage("2Gi")
+    claims = [make_claim(f"c{i}", uid=f"c{i}", requirements=sized if i % 2 else {}) for i in range(4)]
+    quotas = [
+        make_quota("all", claims=99, cost=99, **storage("1Ti")),
+        make_quota("fast", claims=99, scope={"classes": ["fast"]}),
+    ]
+    source, limits = make_class("rds", profile="fast"), make_range(default=storage("5Gi"))
+    view = view_of(source)
+    for step, index, look in history:
         claim = claims[index]
-        free, bound = (make_rds(f"r{index}", uid=f"r{index}", refs=refs) for refs in ((), (ref_to(claim),)))
+        refs = (ref_to(claim),)
+        name = {"name": f"r{index}", "uid": f"r{index}", "resourceClass": "rds"}
         match step:
             case "bind":
-                view.put(bound.key, bound)
+                resource = make_rds(refs=refs, **name)
+                view.put(resource.key, resource)
+            case "bind dear":
+                resource = make_rds(refs=refs, capabilities={"cost": "high"}, **name)
+                view.put(resource.key, resource)
             case "release":
-                view.put(free.key, free)
+                resource = make_rds(**name)
+                view.put(resource.key, resource)
+            case "leave":
+                resource = make_rds(refs=refs, deleted=True, **name)
+                view.put(resource.key, resource)
+            case "make":
+                view.reserve(claim.uid, draft(claim, source).concrete)
+            case "give up":
+                view.end_reservation(claim.uid)
             case "forget":
                 view.forget(claim.key)
             case "know":
                 view.put(claim.key, claim)
-    afresh = view_of(*view.claims.values(), *view.concretes.values())
-    assert has(view, quota) == has(afresh, quota)
-    takers = [each for each in claims if view.bound_to(each.uid)]
-    expected = sum(
-        each.spec.requirements.capacity["storage"].nanos if each.key in view.claims else 50 * GI
-        for each in takers
-    )
-    amounts = used(quota, takings(view, "team-a", SCALES))
-    assert (amounts.claims, amounts.capacity["storage"].nanos) == (len(takers), expected)
+            case "ask more":
+                more = make_claim(f"c{index}", uid=f"c{index}", requirements=storage("7Gi"))
+                view.put(more.key, more)
+            case "default":
+                view.put(limits.key, limits)
+            case "no default":
+                view.forget(limits.key)
+        if look:
+            for quota in quotas:
+                has(view, quota)
+    for quota in quotas:
+        has(view, quota)

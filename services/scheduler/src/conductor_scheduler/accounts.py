@@ -6,99 +6,73 @@ nothing. A resource takes from its class's limits from the decision to make it u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 
-from conductor_model.concrete import ClaimRef, Concrete
+from conductor_model.concrete import Concrete
 from conductor_model.quantity import Quantity
 from conductor_model.quota import ClaimQuota, QuotaAmounts
-from conductor_model.refs import GroupKind
 from conductor_model.resourceclass import ClassLimits, ResourceClass
-from conductor_scheduler.framework import Sum, World
+from conductor_scheduler.framework import World
+from conductor_scheduler.ledger import Ledger, Sums, Taking
 from conductor_scheduler.scales import Scales
 from conductor_scheduler.template import claim_key
 
 _NOTHING = Quantity(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Taking:
-    """What one claim takes with one resource."""
-
-    kind: GroupKind
-    class_names: frozenset[str]
-    capacity: Mapping[str, Quantity]
-    cost: Quantity | None
-
-    def counts_for(self, quota: ClaimQuota) -> bool:
-        scope = quota.spec.scope
-        return scope.covers_kind(self.kind) and scope.covers_class(self.class_names)
-
-
-def takings(world: World, namespace: str, scales: Scales) -> Iterator[Taking]:
-    """What the claims of a namespace take, those included for which a binding is being written."""
-    bound = world.bound_in(namespace)
-    for uid, ref in bound.items():
-        resource = world.bound_to(uid)[0]
-        claim = world.claim_of(ref)
-        if claim is not None:
-            capacity = world.as_read(claim).spec.requirements.capacity
-        elif not resource.being_deleted:
-            # Not known to be gone: until its place is given up it takes all that it may have asked for.
-            capacity = resource.spec.capabilities.capacity
-        else:
-            continue
-        yield from _taken(ref, resource, capacity, world, scales)
-    for uid, draft in world.reserved.items():
-        for ref in draft.bound_refs:
-            claim = world.claim_of(ref)
-            if ref.namespace == namespace and uid not in bound and claim is not None:
-                yield from _taken(ref, draft, world.as_read(claim).spec.requirements.capacity, world, scales)
+def taken_of(quota: ClaimQuota, world: World, scales: Scales) -> QuotaAmounts:
+    """The sums of what a quota limits, over what counts for it."""
+    ledger = world.ledger(quota.metadata.namespace)
+    if ledger.scales is not scales:
+        ledger.stale.update(ledger.takings)
+        ledger.scales = scales
+    for uid in ledger.stale:
+        _take_in(uid, ledger, world, scales)
+    ledger.stale.clear()
+    sums = ledger.sums.get(quota.key)
+    if sums is None or sums.quota is not quota:
+        sums = ledger.sums[quota.key] = Sums(quota)
+        for taking in ledger.takings.values():
+            sums.add(taking)
+    return sums.amounts
 
 
-def _taken(
-    ref: ClaimRef, resource: Concrete, capacity: Mapping[str, Quantity], world: World, scales: Scales
-) -> Iterator[Taking]:
-    key = claim_key(ref)
-    if key is not None:
-        cost = price(resource.spec.capabilities.cost, scales)
-        yield Taking(key.group_kind, world.class_names(resource), capacity, cost)
+def _take_in(uid: str, ledger: Ledger, world: World, scales: Scales) -> None:
+    """What a claim takes now, in the place of what it took."""
+    before, after = ledger.takings.pop(uid, None), taking_of(uid, world, scales)
+    if after is not None:
+        ledger.takings[uid] = after
+    for sums in ledger.sums.values():
+        if before is not None:
+            sums.add(before, -1)
+        if after is not None:
+            sums.add(after)
+
+
+def taking_of(uid: str, world: World, scales: Scales) -> Taking | None:
+    """What a claim takes that is bound, or for which a binding is being written; None for one that takes nothing."""
+    bound = world.bound_to(uid)
+    resource = bound[0] if bound else world.reserved.get(uid)
+    ref = next((each for each in resource.bound_refs if each.uid == uid), None) if resource else None
+    key = claim_key(ref) if ref is not None else None
+    if resource is None or ref is None or key is None:
+        return None
+    claim, offered = world.claim_of(ref), resource.spec.capabilities
+    if claim is not None:
+        capacity = world.as_read(claim).spec.requirements.capacity
+    elif bound and not resource.being_deleted:
+        # Not known to be gone: until its place is given up it takes all that it may have asked for.
+        capacity = offered.capacity
+    else:
+        return None
+    return Taking(key.group_kind, world.class_names(resource), capacity, price(offered.cost, scales))
 
 
 def price(cost: str | None, scales: Scales) -> Quantity | None:
     """A cost as it is summed; None where it is not stated, or has no place on the scale."""
     rank: Decimal | None = scales.cost_rank(cost) if cost is not None else None
     return Quantity.parse(max(rank, Decimal(0))) if rank is not None else None
-
-
-def taken_of(quota: ClaimQuota, world: World, scales: Scales) -> QuotaAmounts:
-    """The sums of what a quota limits. Summed up once, as long as nothing changes that it counts."""
-    namespace = quota.metadata.namespace
-    sums = world.sums_in(namespace)
-    known = sums.get(quota.key)
-    if known is None or known.scales is not scales:
-        known = sums[quota.key] = Sum(scales, used(quota, takings(world, namespace, scales)))
-    return known.amounts
-
-
-def used(quota: ClaimQuota, taken: Iterable[Taking]) -> QuotaAmounts:
-    """The sums of what the quota limits, over what counts for it."""
-    hard = quota.spec.hard
-    claims, cost = 0, _NOTHING
-    capacity = dict.fromkeys(hard.capacity, _NOTHING)
-    for each in taken:
-        if not each.counts_for(quota):
-            continue
-        claims += 1
-        cost += each.cost or _NOTHING
-        for name in capacity:
-            capacity[name] += each.capacity.get(name, _NOTHING)
-    return QuotaAmounts(
-        claims=claims if hard.claims is not None else None,
-        capacity=capacity,
-        cost=cost if hard.cost is not None else None,
-    )
 
 
 def beyond(quota: ClaimQuota, has: QuotaAmounts, capacity: Mapping[str, Quantity]) -> list[str]:

@@ -9,7 +9,7 @@ Every change is told to ``on_change``, wherever it came from: nobody else has to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,7 +26,8 @@ from conductor_model.quota import ClaimQuota
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.catalog import Catalog
-from conductor_scheduler.framework import Change, Sum
+from conductor_scheduler.framework import Change
+from conductor_scheduler.ledger import Ledger
 from conductor_scheduler.ranges import as_read
 from conductor_scheduler.template import claim_key
 
@@ -68,9 +69,9 @@ class View:
     _bound_to: dict[str, dict[ObjectKey, None]] = field(default_factory=dict)
     _quotas_in: dict[str, dict[ObjectKey, ClaimQuota]] = field(default_factory=dict)
     _ranges_in: dict[str, dict[ObjectKey, ClaimLimitRange]] = field(default_factory=dict)
-    _bound_in: dict[str, dict[str, ClaimRef]] = field(default_factory=dict)
+    _bound_in: dict[str, dict[str, None]] = field(default_factory=dict)
     _made_from: dict[tuple[str, str], dict[ObjectKey, None]] = field(default_factory=dict)
-    _sums: dict[str, dict[ObjectKey, Sum]] = field(default_factory=dict, compare=False)
+    _ledgers: dict[str, Ledger] = field(default_factory=dict, compare=False)
     _before_assuming: dict[ObjectKey, Concrete] = field(default_factory=dict)
     catalog: Catalog = field(init=False, compare=False)
     """What claims can choose from."""
@@ -122,12 +123,16 @@ class View:
         before = self.get(key)
         self._drop(key)
         self._add(key, found)
+        if _profile(before) != _profile(found):
+            self._mark_of_class(key)
         self.on_change(Change(key, before, found.object if isinstance(found, Unreadable) else found))
 
     def forget(self, key: ObjectKey) -> None:
         before = self.get(key)
         if before is not None:
             self._drop(key)
+            if _profile(before) is not None:
+                self._mark_of_class(key)
             self.on_change(Change(key, before, None))
 
     def assume(self, assumed: Concrete) -> None:
@@ -151,13 +156,13 @@ class View:
     def reserve(self, uid: str, draft: Concrete) -> None:
         """Count what is being made for the claim until ``end_reservation``; what came of it is in the view by then."""
         self.reserved[uid] = draft
-        self._forget_sums(draft)
+        self._restate_claims_of(draft)
 
     def end_reservation(self, uid: str) -> None:
         draft = self.reserved.pop(uid, None)
         if draft is None:
             return
-        self._forget_sums(draft)
+        self._restate_claims_of(draft)
         if draft.key not in self.concretes:
             self.on_change(Change(draft.key, draft, None))
 
@@ -191,13 +196,14 @@ class View:
         ranges = self._ranges_in.get(claim.metadata.namespace)
         return as_read(claim, self.limit_ranges_in(claim.metadata.namespace)) if ranges else claim
 
-    def bound_in(self, namespace: str) -> Mapping[str, ClaimRef]:
-        """The references of the namespace's bound claims by the claims' uids, whether or not the claim is known."""
-        return self._bound_in.get(namespace, {})
-
-    def sums_in(self, namespace: str) -> MutableMapping[ObjectKey, Sum]:
-        """What was summed up for the namespace's quotas since anything changed that they count."""
-        return self._sums.setdefault(namespace, {})
+    def ledger(self, namespace: str) -> Ledger:
+        """What the namespace's claims take, as summed up before, and which of them to look at again."""
+        ledger = self._ledgers.get(namespace)
+        if ledger is None:
+            refs = ((uid, ref) for uid, draft in self.reserved.items() for ref in draft.bound_refs)
+            made = (uid for uid, ref in refs if ref.namespace == namespace)
+            ledger = self._ledgers[namespace] = Ledger(stale={*self._bound_in.get(namespace, ()), *made})
+        return ledger
 
     def class_names(self, concrete: Concrete) -> frozenset[str]:
         """The names by which the resource's class is meant: its own and its profile."""
@@ -225,24 +231,22 @@ class View:
             case Claim():
                 self.claims[key] = found
                 self._claim_by_uid[found.uid] = key
-                self._sums.pop(key.namespace, None)
                 self._mark_bound_to(found.uid)
+                self._restate(key.namespace, found.uid)
             case Concrete():
                 self.concretes[key] = found
                 self.catalog.mark(key)
-                self._forget_sums(found)
+                self._restate_claims_of(found)
                 for ref in found.bound_refs:
                     self._bound_to.setdefault(ref.uid or "", {})[key] = None
-                    self._bound_in.setdefault(ref.namespace, {})[ref.uid or ""] = ref
+                    self._bound_in.setdefault(ref.namespace, {})[ref.uid or ""] = None
                 if (place := _class_of(found)) is not None:
                     self._made_from.setdefault(place, {})[key] = None
             case ResourceClass():
                 self.classes[key] = found
-                self._mark_of_class(key)
             case ClaimQuota():
                 self.quotas[key] = found
                 self._quotas_in.setdefault(key.namespace, {})[key] = found
-                self._sums.pop(key.namespace, None)
             case ClaimLimitRange():
                 self.limit_ranges[key] = found
                 self._ranges_in.setdefault(key.namespace, {})[key] = found
@@ -257,11 +261,9 @@ class View:
     def _drop(self, key: ObjectKey) -> None:
         self.unreadable.pop(key, None)
         self.namespaces.pop(key, None)
-        if self.classes.pop(key, None) is not None:
-            self._mark_of_class(key)
+        self.classes.pop(key, None)
         if self.quotas.pop(key, None) is not None:
             _without(self._quotas_in, key.namespace, key)
-            self._sums.pop(key.namespace, None)
         if self.limit_ranges.pop(key, None) is not None:
             _without(self._ranges_in, key.namespace, key)
             self._mark_bound_in(key.namespace)
@@ -269,13 +271,13 @@ class View:
         claim = self.claims.pop(key, None)
         if claim is not None:
             self._claim_by_uid.pop(claim.uid, None)
-            self._sums.pop(key.namespace, None)
             self._mark_bound_to(claim.uid)
+            self._restate(key.namespace, claim.uid)
         concrete = self.concretes.pop(key, None)
         if concrete is None:
             return
         self.catalog.mark(key)
-        self._forget_sums(concrete)
+        self._restate_claims_of(concrete)
         for ref in concrete.bound_refs:
             _without(self._bound_to, ref.uid or "", key)
             if ref.uid not in self._bound_to:
@@ -288,22 +290,28 @@ class View:
         for key in self._bound_to.get(uid, ()):
             self.catalog.mark(key)
 
-    def _forget_sums(self, concrete: Concrete) -> None:
+    def _restate_claims_of(self, concrete: Concrete) -> None:
         for ref in concrete.bound_refs:
-            self._sums.pop(ref.namespace, None)
+            self._restate(ref.namespace, ref.uid or "")
+
+    def _restate(self, namespace: str, uid: str) -> None:
+        """The claim may take something else now."""
+        ledger = self._ledgers.get(namespace)
+        if ledger is not None:
+            ledger.stale.add(uid)
 
     def _mark_bound_in(self, namespace: str) -> None:
         """What the namespace's claims take may be another now, where they leave it to their limit ranges."""
-        self._sums.pop(namespace, None)
-        for uid in self.bound_in(namespace):
+        self._ledgers.pop(namespace, None)
+        for uid in self._bound_in.get(namespace, ()):
             self._mark_bound_to(uid)
 
     def _mark_of_class(self, source: ObjectKey) -> None:
         """The profile of the resources of this class may be another now."""
-        self._sums.clear()
         for key, concrete in self.concretes.items():
             if (key.namespace, concrete.spec.resource_class) == (source.namespace, source.name):
                 self.catalog.mark(key)
+                self._restate_claims_of(concrete)
 
 
 def _without(index: dict[Outer, dict[Inner, Any]], outer: Outer, inner: Inner) -> None:
@@ -337,6 +345,10 @@ def _class_of(concrete: Concrete) -> tuple[str, str] | None:
     name = concrete.spec.resource_class
     made = name is not None and CLASS_LABEL in concrete.metadata.labels
     return (concrete.metadata.namespace, name) if made and name is not None else None
+
+
+def _profile(found: object) -> str | None:
+    return found.offered_profile if isinstance(found, ResourceClass) else None
 
 
 class _StatusOnly(KubeObject):

@@ -25,7 +25,7 @@ from conductor_scheduler.framework.plugin import (
     Setup,
     Understands,
 )
-from conductor_scheduler.framework.world import Change, Sum, World
+from conductor_scheduler.framework.world import Change, World
 
 __all__ = [
     "Bar",
@@ -47,7 +47,6 @@ __all__ = [
     "Reserve",
     "Score",
     "Setup",
-    "Sum",
     "Understands",
     "World",
 ]

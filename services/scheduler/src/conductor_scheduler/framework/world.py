@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -10,10 +10,10 @@ from conductor_model.claims import Claim
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
-from conductor_model.quota import ClaimQuota, QuotaAmounts
+from conductor_model.quota import ClaimQuota
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
-from conductor_scheduler.scales import Scales
+from conductor_scheduler.ledger import Ledger
 
 C = TypeVar("C", bound=Claim)
 
@@ -30,14 +30,6 @@ class Change:
     def replaced(self) -> bool:
         """The object that was there is gone, whether or not another one has its name now."""
         return self.before is not None and (self.after is None or self.after.uid != self.before.uid)
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """What is taken of a quota, by these scales."""
-
-    scales: Scales
-    amounts: QuotaAmounts
 
 
 class World(Protocol):
@@ -76,12 +68,8 @@ class World(Protocol):
         """The quotas and limit ranges that cannot be read, each with the reason."""
         ...
 
-    def sums_in(self, namespace: str) -> MutableMapping[ObjectKey, Sum]:
-        """What was summed up for the namespace's quotas since anything changed that they count: see ``accounts``."""
-        ...
-
-    def bound_in(self, namespace: str) -> Mapping[str, ClaimRef]:
-        """The references of the namespace's bound claims by the claims' uids, whether or not the claim is known."""
+    def ledger(self, namespace: str) -> Ledger:
+        """What the namespace's claims take, as summed up before: see ``accounts``."""
         ...
 
     @property
