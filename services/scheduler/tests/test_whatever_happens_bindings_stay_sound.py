@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
+from conductor_model.annotations import AVAILABLE_AGAIN, CLASS_LABEL, IN_USE_FINALIZER
 from conductor_model.concrete import Concrete
 from conductor_model.databases import MySQLInstance
+from conductor_model.quota import ClaimQuota
 from conductor_model.rds import RDSInstance
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.config import SchedulerConfig
@@ -89,14 +90,15 @@ class World(RuleBasedStateMachine):
             )
         )
 
-    @rule(size=SIZES)
-    def offer_class(self, size: str) -> None:
+    @rule(size=SIZES, most=st.none() | st.integers(0, 2))
+    def offer_class(self, size: str, most: int | None) -> None:
         offered = manifest(
             "core",
             "ResourceClass",
             "class",
             f"class-{next(self.uids)}",
             capabilities={"capacity": {"storage": size}},
+            limits=None if most is None else {"instances": most},
             template={
                 "apiVersion": "database.aws.conductor.io/v1alpha1",
                 "kind": "RDSInstance",
@@ -110,6 +112,12 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
         claim = self.view.claims[data.draw(st.sampled_from(sorted(self.view.claims)))]
+        before = self.limited()
+        self.carry_out_decision(claim)
+        for name, (taken, most) in self.limited().items():
+            assert taken <= max(most, before[name][0]), f"{name}: took more than there may be"
+
+    def carry_out_decision(self, claim: MySQLInstance) -> None:
         match decide(claim, self.view, POLICY):
             case Bind(concrete=concrete):
                 assert not any(ref.released_at for ref in concrete.spec.claim_refs)
@@ -123,6 +131,33 @@ class World(RuleBasedStateMachine):
             case Keep(surplus=surplus):
                 for each in surplus:
                     self.carry_out(each, let_go(each, claim))
+
+    def limited(self) -> dict[str, tuple[int, int]]:
+        """What is taken and may be taken: counted here, not by what is tested."""
+        figures = {}
+        bound = {ref.uid for each in self.view.concretes.values() for ref in each.bound_refs}
+        claims = [claim for claim in self.view.claims.values() if claim.uid in bound]
+        storage = [claim.spec.requirements.capacity["storage"].nanos for claim in claims]
+        for quota in self.view.quotas.values():
+            hard = quota.spec.hard
+            figures["claims"] = (len(claims), hard.claims or 0)
+            figures["storage"] = (sum(storage), hard.capacity["storage"].nanos)
+        for source in self.view.classes.values():
+            made = [each for each in self.view.concretes.values() if CLASS_LABEL in each.metadata.labels]
+            most = source.limits.instances if source.limits is not None else None
+            figures["instances"] = (len(made), 1_000 if most is None else most)
+        return figures
+
+    @rule(claims=st.integers(0, 3), size=st.sampled_from(["5Gi", "40Gi", "100Gi"]))
+    def limit(self, claims: int, size: str) -> None:
+        spec = {"hard": {"claims": claims, "capacity": {"storage": size}}}
+        quota = ClaimQuota.model_validate(manifest("core", "ClaimQuota", "quota", "quota", spec=spec))
+        self.view.put(quota.key, quota)
+
+    @precondition(lambda self: self.view.quotas)
+    @rule()
+    def lift_the_limit(self) -> None:
+        self.view.forget(next(iter(self.view.quotas)))
 
     @precondition(lambda self: self.view.claims)
     @rule(data=st.data())
