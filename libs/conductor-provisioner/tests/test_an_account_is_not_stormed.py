@@ -20,7 +20,7 @@ from conductor_bus.config import WorkPolicy
 from conductor_bus.verdict import Again, Failures, after_failure, judge
 from conductor_provisioner import ProviderError, Terminal, Throttled, Transient
 from conductor_provisioner.calls import THREADS, AccountCalls, thread_pool
-from conductor_provisioner.gate import Gate, Limits
+from conductor_provisioner.gate import Gate, Limits, Outage
 from conductor_provisioner.metrics import Metrics
 
 DOWN = Transient("describe", "x", "503", "Service Unavailable")
@@ -85,6 +85,23 @@ def test_the_first_answer_ends_an_outage_for_all() -> None:
 
     for _ in range(5):
         door.take("describe", "z")
+
+
+def test_while_one_call_tries_it_out_the_others_do_not_keep_asking() -> None:
+    """A try may take as long as a timeout: coming back every moment meanwhile would be a storm at home."""
+    clock = Clock()
+    door = gate(clock, outage_after=1)
+    for _ in range(6):
+        clock.now += 100
+        door.take("describe", "x")
+        door.ended(DOWN)
+    clock.now += 100
+    door.take("describe", "x")
+
+    with pytest.raises(Outage) as raised:
+        door.check("describe", "y")
+
+    assert raised.value.retry_after >= 30
 
 
 def test_failures_among_successes_are_no_outage() -> None:

@@ -53,7 +53,7 @@ class Gate:
             left = self._quiet_until - now
             raise Throttled(action, target, said.code, said.message, retry_after=left)
         if self._last is not None and (now < self._down_until or self._trying):
-            raise Outage(self._last, retry_after=max(self._down_until - now, self._limits.first_pause))
+            raise Outage(self._last, retry_after=max(self._down_until - now, self._pause))
 
     def take(self, action: str, target: str) -> float:
         """A call is going to be made, after the seconds returned. Raises as ``check`` does."""
