@@ -21,6 +21,7 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import Error as ClientError
 from googleapiclient.errors import HttpError
 
+from conductor_gcp_provisioner.connection import Connection
 from conductor_gcp_provisioner.errors import Answer, sort
 from conductor_gcp_provisioner.identity import Identity
 from conductor_gcp_provisioner.instance import Instance, Operation
@@ -30,7 +31,6 @@ from conductor_provisioner.errors import Refused, Transient
 
 Json = dict[str, Any]
 
-TIMEOUT_SECONDS = 30
 PAGE = 500
 MAX_OPERATIONS = 20
 """Looked at of one instance: one at a time is under way, and it is among the latest."""
@@ -178,8 +178,7 @@ class Admin:
         return await self._calls.blocking(action, target, call)
 
     def _connection(self) -> Any:
-        """A new one: between two calls for a database a server has long closed it."""
-        connection = httplib2.Http(timeout=TIMEOUT_SECONDS)
+        connection = Connection()
         if isinstance(self._credentials, AnonymousCredentials):
             return connection
         return google_auth_httplib2.AuthorizedHttp(self._credentials, http=connection)

@@ -214,13 +214,13 @@ class CloudSQLDriver:
             return self._seen(resource, instance, None)
         if error.code == IN_PROGRESS:
             raise error
-        for operation in await self._operations(resource.external_name):
-            if operation.type == _DELETE and operation.done:
-                break
-            if operation.type == _CREATE and operation.error is None:
-                raise error  # it is there, or about to be, though it is not shown yet
-        if error.code not in TAKEN:
-            raise error
+        operations = await self._operations(resource.external_name)
+        creates = [each for each in operations if each.type == _CREATE and each.error is None]
+        deleted = any(
+            each.type == _DELETE and each.done and each.error is None for each in operations
+        ) and all(each.done for each in creates)
+        if error.code not in TAKEN or (creates and not deleted):
+            raise error  # it is there, or about to be, though it is not shown yet
         raise NameRetired(
             error.action,
             error.target,
