@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from conductor_dev.api import KubeApi
 from conductor_dev.errors import ApiError
 from conductor_model.cloudsql import MYSQL, POSTGRESQL, CloudSQLInstance, CloudSQLInstanceSpec
-from conductor_model.kinds import CLOUDSQL_INSTANCE
+from conductor_model.databases import MySQLInstance
+from conductor_model.kinds import CLOUDSQL_INSTANCE, MYSQL_INSTANCE
 from conductor_model.version import EngineVersion
 
 LEAST = {"databaseVersion": "POSTGRES_16", "tier": "db-custom-2-7680", "region": "europe-west1"}
@@ -51,6 +52,18 @@ def test_a_database_version_says_which_claims_it_satisfies(
 def test_the_version_that_runs_is_offered_rather_than_the_one_asked_for() -> None:
     concrete = instance({"engineVersion": "MYSQL_8_0_41"}, databaseVersion="MYSQL_8_0")
     assert concrete.offered_version == EngineVersion.parse("8.0.41")
+
+
+def test_a_claim_s_version_does_not_get_beside_the_one_that_a_template_says() -> None:
+    written = {
+        "apiVersion": MYSQL_INSTANCE.gvk.api_version,
+        "kind": "MySQLInstance",
+        "metadata": {"name": "db"},
+        "spec": {"version": "8.0", "masterUsername": "boss"},
+    }
+    claim = MySQLInstance.model_validate(written)
+    assert claim.overrides({"databaseVersion": "MYSQL_8_0"}) == {"masterUsername": "boss"}
+    assert claim.overrides({"engine": "mysql"}) == {"masterUsername": "boss", "version": "8.0"}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +112,7 @@ def test_what_cannot_change_in_place_is_refused_with_a_word_on_why(
         ({"labels": {"Team": "a"}}, "lower-case letters"),
         ({"ipConfiguration": {"ipv4Enabled": False}}, "needs a privateNetwork"),
         ({"backup": {"enabled": False, "pointInTimeRecovery": True}}, "needs backups"),
+        ({"availabilityType": "REGIONAL", "backup": {"enabled": True}}, "needs a backup"),
         ({"diskAutoresize": False, "diskAutoresizeLimit": 100}, "needs diskAutoresize"),
     ],
 )

@@ -205,6 +205,12 @@ class CloudSQLInstanceSpec(ConcreteSpec):
             "diskSize cannot shrink: Cloud SQL only grows a disk",
         ),
         Rule(
+            "!has(self.availabilityType) || self.availabilityType != 'REGIONAL' || !has(self.backup)"
+            " || (self.backup.enabled && has(self.backup.pointInTimeRecovery) && self.backup.pointInTimeRecovery)",
+            "availabilityType REGIONAL needs a backup that is enabled, with pointInTimeRecovery: "
+            "the standby is made from it",
+        ),
+        Rule(
             "!has(self.diskAutoresizeLimit) || !has(self.diskAutoresize) || self.diskAutoresize",
             "diskAutoresizeLimit needs diskAutoresize",
         ),

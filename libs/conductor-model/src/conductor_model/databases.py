@@ -76,6 +76,10 @@ class DatabaseClaimSpec(EndpointClaimSpec):
     master_username: UserName | None = Field(None, description="Name of the database's administrative user.")
 
 
+_VERSION_FIELDS = frozenset({"version", "databaseVersion"})
+"""By which templates say a version: Google's names the engine, too, so that a claim's cannot take its place."""
+
+
 class DatabaseClaim(EndpointClaim):
     """Any database claim, whatever its engine."""
 
@@ -90,7 +94,8 @@ class DatabaseClaim(EndpointClaim):
         spec, found = self.spec, dict[str, Any]()
         if spec.master_username is not None:
             found["masterUsername"] = spec.master_username
-        if "version" not in template and spec.version is not None and spec.version.exact is not None:
+        left_open = not _VERSION_FIELDS & template.keys()
+        if left_open and spec.version is not None and spec.version.exact is not None:
             found["version"] = str(spec.version.exact)
         return found
 
