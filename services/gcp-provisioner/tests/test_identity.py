@@ -91,6 +91,8 @@ def test_another_service_account_can_be_become(key_file: str) -> None:
         {"key.json": '["s3cret"]'},
         {"key.json": '{"type": "service_account", "private_key": "s3cret"}'},
         {"key.json": '{"type": "unheard-of-s3cret"}'},
+        {"key.json": '{"type": "external_account", "credential_source": {"file": "s3cret"}}'},
+        {"key.json": '{"type": "authorized_user", "refresh_token": "s3cret"}'},
     ],
 )
 def test_a_secret_that_is_no_credential_is_refused_without_quoting_it(entries: dict[str, str]) -> None:

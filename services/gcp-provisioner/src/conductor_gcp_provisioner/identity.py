@@ -14,6 +14,7 @@ import google.auth
 from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
+from google.oauth2 import service_account
 
 from conductor_gcp_provisioner.settings import is_google
 from conductor_provisioner.driver import SecretData
@@ -61,7 +62,10 @@ def _ambient() -> Identity:
 
 
 def _from_secret(secret: SecretData) -> Identity:
-    """Of a service account's key, or of a workload identity federation's configuration."""
+    """Of a service account's key, and of nothing else that Google's library reads.
+
+    Other configurations name files to read and programs to run here: whoever may write a Secret is not to have that.
+    """
     written = next((secret[key] for key in KEYS if key in secret), None)
     if written is None:
         raise _unusable(f"it has none of the entries {', '.join(KEYS)}")
@@ -71,14 +75,16 @@ def _from_secret(secret: SecretData) -> Identity:
         raise _unusable("its entry is no JSON") from None
     if not isinstance(information, dict):
         raise _unusable("its entry is no JSON object")
+    if information.get("type") != "service_account":
+        raise _unusable('its entry is no service account key: "type": "service_account"')
     try:
-        credentials, project = google.auth.load_credentials_from_dict(  # type: ignore[no-untyped-call]
+        credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
             information, scopes=SCOPES
         )
-    except (GoogleAuthError, ValueError) as error:
+    except (GoogleAuthError, ValueError, TypeError) as error:
         # The error's own text may quote the key.
         raise _unusable(f"Google's library does not take it: {type(error).__name__}") from None
-    return Identity(credentials, information.get("project_id") or project)
+    return Identity(credentials, information.get("project_id"))
 
 
 def _unusable(why: str) -> Refused:
