@@ -211,3 +211,14 @@ def test_a_fault_is_answered_in_the_words_of_the_service_until_it_is_over(moto: 
         Fault.THROTTLED: "Throttling" if service == "rds" else "SlowDown",
         Fault.OUTAGE: "ServiceUnavailable",
     }
+
+
+@pytest.mark.integration
+def test_an_instance_opens_to_its_master_password_until_another_is_set(moto: Moto, rds: RDSClient) -> None:
+    create(rds)
+    assert moto.opens("a-database", "root", "long-enough")
+    moto.set_rds_delay(0)
+    rds.modify_db_instance(DBInstanceIdentifier="a-database", MasterUserPassword="another-one")
+    assert not moto.opens("a-database", "root", "long-enough")
+    assert moto.opens("a-database", "root", "another-one")
+    assert not moto.opens("no-database", "root", "another-one")

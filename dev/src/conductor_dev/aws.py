@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode
 
 import requests
 
@@ -157,6 +158,11 @@ class Moto(Aws):
     def set_fault(self, fault: Fault | None) -> None:
         """From now on every call is refused so; None: no more."""
         _ask("POST", f"{self.url}/conductor/fault" + (f"?kind={fault}" if fault else ""))
+
+    def opens(self, instance: str, username: str, password: str) -> bool:
+        """Whether a DB instance takes these master credentials."""
+        login = urlencode({"instance": instance, "username": username, "password": password})
+        return bool(json.loads(_ask("GET", f"{self.url}/conductor/rds-login?{login}"))["opens"])
 
     def calls(self, action: str, *, service: str = "rds") -> CallCount:
         """How often an action, such as CreateDBInstance, was called since the start."""

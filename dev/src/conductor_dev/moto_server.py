@@ -6,6 +6,7 @@
 - ``POST /conductor/rds-delay?seconds=N``: how long creating, modifying and deleting take from now on
 - ``POST /conductor/throttle?calls=N&key=K``: the next N calls with that access key are refused as too many
 - ``POST /conductor/fault?kind=throttled|outage``: every call is refused so from now on; without a kind, none is
+- ``GET /conductor/rds-login?instance=N&username=U&password=P``: ``{"opens": true}`` if an instance takes them
 - ``GET /conductor/calls``: ``{"rds": {"CreateDBInstance": {"succeeded": 1, "refused": 0}}}``
 - ``POST /moto-api/reset``: moto's own: forgets everything but the calls
 
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -86,6 +88,8 @@ class StandIn:
             case "POST", "/conductor/rds-delay":
                 self._lifecycle.delay = float(parse_qs(request["QUERY_STRING"])["seconds"][0])
                 answer = {"seconds": self._lifecycle.delay}
+            case "GET", "/conductor/rds-login":
+                answer = {"opens": _opens(parse_qs(request["QUERY_STRING"]))}
             case "POST", "/conductor/fault":
                 kind = parse_qs(request["QUERY_STRING"]).get("kind")
                 self._fault = Fault(kind[0]) if kind else None
@@ -102,6 +106,17 @@ class StandIn:
             of_action = counted.setdefault(service, {}).setdefault(action, {"succeeded": 0, "refused": 0})
             of_action[outcome] += number
         return counted
+
+
+def _opens(login: dict[str, list[str]]) -> bool:
+    """Whether a DB instance, in whatever account and region, has this master user and this password."""
+    (name,), (username,), (password,) = login["instance"], login["username"], login["password"]
+    return any(
+        (found._master_username, found._master_user_password) == (username, password)
+        for regions in get_backend("rds").values()
+        for backend in regions.values()
+        if (found := backend.databases.get(name)) is not None
+    )
 
 
 def _action_of(request: dict[str, Any]) -> tuple[str, str, str]:

@@ -269,7 +269,7 @@ class RemembersInItself(ShelfDriver):
 WRONG = [
     ("life cycle", NeverReady, "not ready"),
     ("life cycle", LeavesItBehind, "left behind"),
-    ("life cycle", HasAPasswordOfItsOwn, "are refused"),
+    ("credentials", HasAPasswordOfItsOwn, "are refused"),
     ("life cycle", ShowsThePassword, "a secret is shown"),
     ("change", SeesNoDrift, "no drift after the spec was changed"),
     ("rest", AlwaysSeesDrift, "not settled"),

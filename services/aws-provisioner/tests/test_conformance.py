@@ -74,6 +74,10 @@ class Rds(StandIn):
     async def fault(self, fault: Fault | None) -> None:
         await self._ask(lambda: self._moto.set_fault(FAULTS[fault]))
 
+    async def accepts(self, name: str, credentials: SecretData) -> bool:
+        user, password = credentials["username"], credentials["password"]
+        return await self._ask(lambda: self._moto.opens(name, user, password))
+
     def _settle(self) -> None:
         self._moto.set_rds_delay(0)
         self._moto.set_rds_delay(FOR_EVER)

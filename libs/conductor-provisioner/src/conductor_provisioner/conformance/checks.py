@@ -73,6 +73,7 @@ async def _random_kills(subject: Subject, effort: Effort) -> str:
 
 CHECKS: dict[str, Check] = {
     "life cycle": _plain(life.life_cycle),
+    "credentials": _plain(life.credentials),
     "change": _plain(life.change),
     "rest": _plain(life.rest),
     "idempotency": _plain(life.idempotency),

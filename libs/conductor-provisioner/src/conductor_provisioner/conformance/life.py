@@ -5,6 +5,7 @@ from __future__ import annotations
 from conductor_provisioner.conformance.goals import created, gone, ready, settled
 from conductor_provisioner.conformance.subject import Subject
 from conductor_provisioner.conformance.world import World
+from conductor_provisioner.driver import CredentialsFrom
 
 
 async def life_cycle(subject: Subject) -> str:
@@ -12,10 +13,22 @@ async def life_cycle(subject: Subject) -> str:
     async with World.of(subject) as world:
         await world.until(ready)
         await world.holds_exactly_one()
-        await world.its_credentials_open_it()
         world.delete()
         await world.until(gone)
         await world.holds_nothing()
+    return ""
+
+
+async def credentials(subject: Subject) -> str:
+    """What the credentials Secret holds opens the external resource, also after a change."""
+    async with World.of(subject) as world:
+        if world.driver.credentials_from is CredentialsFrom.NOBODY:
+            return "there are none"
+        await world.until(ready)
+        await world.its_credentials_open_it()
+        world.edit(subject.changed)
+        await world.until(settled)
+        await world.its_credentials_open_it()
     return ""
 
 

@@ -21,7 +21,7 @@ from conductor_model.conditions import Condition, condition
 from conductor_model.refs import ObjectKey
 from conductor_provisioner.conformance.goals import Goal
 from conductor_provisioner.conformance.steps import Calls, Cut, Effect, Process, ProcessDied
-from conductor_provisioner.conformance.subject import Fault, NotSimulated, Subject
+from conductor_provisioner.conformance.subject import Fault, Subject
 from conductor_provisioner.conformance.watched import (
     AnyObservation,
     AnyResource,
@@ -311,14 +311,13 @@ class World:
         )
 
     async def its_credentials_open_it(self) -> None:
-        """What the credentials Secret says is what the external resource takes."""
+        """What the credentials Secret says is what the external resource takes. Raises NotSimulated."""
         if self.raw_driver.credentials_from is CredentialsFrom.NOBODY:
             return
         assert len(self._cluster.secrets) == 1, f"there are {len(self._cluster.secrets)} credentials Secrets"
         (stored,) = self._cluster.secrets.values()
-        with suppress(NotSimulated):
-            accepted = await self.subject.stand_in.accepts(self.name, stored.data)
-            assert accepted, "the object is Ready, and the credentials in its Secret are refused"
+        accepted = await self.subject.stand_in.accepts(self.name, stored.data)
+        assert accepted, "the object is Ready, and the credentials in its Secret are refused"
 
     # How it works.
 
