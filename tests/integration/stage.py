@@ -16,7 +16,7 @@ from conductor_model.kinds import MYSQL_INSTANCE, POSTGRESQL_INSTANCE, RDS_INSTA
 from conductor_model.refs import ResourceType
 
 SYSTEM = "conductor-system"
-SERVICES = ("watcher", "scheduler", "aws-provisioner", "secrets-writer")
+SERVICES = ("watcher", "scheduler", "aws-provisioner", "sql-provisioner", "secrets-writer")
 
 
 @dataclass

@@ -22,7 +22,7 @@ from conductor_scheduler.policy import Policy
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "secrets-writer")
+SERVICES = ("watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "sql-provisioner", "secrets-writer")
 EVERYTHING: dict[str, Any] = {
     "image": {"registry": "registry.example.com/x", "tag": "1", "pullSecrets": ["pull"]},
     "concreteNamespaces": ["databases", "conductor-system"],
@@ -199,7 +199,9 @@ def test_values_that_make_no_sense_are_refused_by_name(
     assert complaint in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["watcher", "scheduler", "awsProvisioner", "gcpProvisioner", "secretsWriter"])
+@pytest.mark.parametrize(
+    "key", ["watcher", "scheduler", "awsProvisioner", "gcpProvisioner", "sqlProvisioner", "secretsWriter"]
+)
 def test_a_service_that_is_off_leaves_nothing_and_changes_nothing_else(rendered_with: Render, key: str):
     def without_passwords(objects: list[Json]) -> list[Json]:
         return [each for each in objects if each["kind"] != "Secret"]
@@ -215,7 +217,7 @@ def test_a_service_that_is_off_leaves_nothing_and_changes_nothing_else(rendered_
     } == {f"conductor-{name}"}
 
 
-@pytest.mark.parametrize("service", ["aws-provisioner", "gcp-provisioner"])
+@pytest.mark.parametrize("service", ["aws-provisioner", "gcp-provisioner", "sql-provisioner"])
 def test_a_provisioner_gets_secrets_in_the_named_namespaces_only(rendered_with: Render, service: str):
     objects = rendered_with({"concreteNamespaces": ["databases"]})
     roles = [

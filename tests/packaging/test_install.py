@@ -60,7 +60,8 @@ def modules(environment: Path, names: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "service", ["watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "secrets-writer"]
+    "service",
+    ["watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "sql-provisioner", "secrets-writer"],
 )
 def test_an_image_has_its_service_and_no_other(checkout: Path, uv: Path, tmp_path: Path, service: str):
     environment = tmp_path / "environment"
@@ -69,6 +70,7 @@ def test_an_image_has_its_service_and_no_other(checkout: Path, uv: Path, tmp_pat
     own = f"conductor_{service.replace('-', '_')}"
     every = (
         "conductor_watcher conductor_scheduler conductor_aws_provisioner conductor_gcp_provisioner "
+        "conductor_sql_provisioner "
         "conductor_secrets_writer"
     )
     assert modules(environment, every) == {own}
@@ -77,6 +79,9 @@ def test_an_image_has_its_service_and_no_other(checkout: Path, uv: Path, tmp_pat
         "conductor_kube",
         "nats",
     }
+    assert modules(environment, "psycopg pymysql") == (
+        {"psycopg", "pymysql"} if service == "sql-provisioner" else set()
+    )
     assert modules(environment, "boto3") == ({"boto3"} if service == "aws-provisioner" else set())
     assert modules(environment, "googleapiclient") == (
         {"googleapiclient"} if service == "gcp-provisioner" else set()

@@ -36,8 +36,8 @@ from conductor_model.refs import ObjectKey
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "secrets-writer")
-WORKERS = ("aws-provisioner", "gcp-provisioner", "secrets-writer")
+SERVICES = ("watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "sql-provisioner", "secrets-writer")
+WORKERS = ("aws-provisioner", "gcp-provisioner", "sql-provisioner", "secrets-writer")
 KINDS = (RDS_INSTANCE.group_kind,)
 CONFIG = BusConfig(
     request_timeout=1.0, work=WorkPolicy(backoff_base=0.05, backoff_cap=0.1, dead_letter_after=2)

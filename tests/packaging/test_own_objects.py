@@ -19,11 +19,13 @@ OWN = "conductor-system"
 LABELS = {
     "aws-provisioner": CONCRETE_UID_LABEL,
     "gcp-provisioner": CONCRETE_UID_LABEL,
+    "sql-provisioner": CONCRETE_UID_LABEL,
     "secrets-writer": CLAIM_UID_LABEL,
 }
 TYPES = {
     "aws-provisioner": "Opaque",
     "gcp-provisioner": "Opaque",
+    "sql-provisioner": "Opaque",
     "secrets-writer": "servicebinding.io/mysql",
 }
 

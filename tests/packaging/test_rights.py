@@ -84,6 +84,13 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         f"{PROVIDER_CONFIGS}/status": {"patch"},
         EVENTS: {"create", "patch"},
     },
+    "sql-provisioner": {
+        SQL_DATABASE: {"get", "list", "patch"},
+        f"{SQL_DATABASE}/status": {"patch"},
+        PROVIDER_CONFIGS: {"get", "patch"},
+        f"{PROVIDER_CONFIGS}/status": {"patch"},
+        EVENTS: {"create", "patch"},
+    },
     "gcp-provisioner": {
         CLOUDSQL: {"get", "list", "patch"},
         f"{CLOUDSQL}/status": {"patch"},
@@ -107,6 +114,7 @@ IN_OWN_NAMESPACE: dict[str, dict[str, set[str]]] = {
     "scheduler": {LEASES: {"create"}},
     "aws-provisioner": {SECRETS: {"get", "create", "patch", "delete"}},
     "gcp-provisioner": {SECRETS: {"get", "create", "patch", "delete"}},
+    "sql-provisioner": {SECRETS: {"get", "create", "patch", "delete"}},
     "secrets-writer": {},
 }
 BY_NAME = {
@@ -114,6 +122,7 @@ BY_NAME = {
     "scheduler": {("conductor-scheduler", LEASES): {"get", "patch"}},
     "aws-provisioner": {("kube-system", NAMESPACES): {"get"}},
     "gcp-provisioner": {("kube-system", NAMESPACES): {"get"}},
+    "sql-provisioner": {("kube-system", NAMESPACES): {"get"}},
     "secrets-writer": {},
 }
 

@@ -13,7 +13,8 @@ CHART = Path(__file__).parents[2] / "deploy" / "helm" / "conductor" / "Chart.yam
 
 
 @pytest.mark.parametrize(
-    "service", ["watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "secrets-writer"]
+    "service",
+    ["watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "sql-provisioner", "secrets-writer"],
 )
 def test_a_service_says_the_version_that_is_installed_and_deployed(service: str):
     said = import_module(f"conductor_{service.replace('-', '_')}").VERSION

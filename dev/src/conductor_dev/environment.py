@@ -1,4 +1,4 @@
-"""The whole environment: control plane, broker, AWS, and Conductor's services as processes with their own identities.
+"""The whole environment: control plane, broker, AWS, PostgreSQL, and Conductor's services with their own identities.
 
     with Environment.start(folder) as environment:
         environment.start_services()
@@ -32,6 +32,7 @@ from conductor_dev.controlplane import (
 )
 from conductor_dev.errors import DevError
 from conductor_dev.gcp import CloudSql, ExternalGcp, Gcp, start_gcp
+from conductor_dev.postgres import PostgreSQL
 from conductor_dev.progress import Progress
 from conductor_dev.services import SERVICES, Service, ServiceProcess, service_named
 from conductor_dev.waiting import wait_until
@@ -64,6 +65,7 @@ class Environment:
         control_plane: ControlPlane,
         nats: Nats,
         aws: Aws,
+        postgres: PostgreSQL,
         users: BrokerUsers | None,
         environ: Mapping[str, str],
     ) -> None:
@@ -72,6 +74,8 @@ class Environment:
         self.control_plane = control_plane
         self.nats = nats
         self.aws = aws
+        self.postgres = postgres
+        """A database server that somebody runs, for databases to be made on."""
         self.services: list[ServiceProcess] = []
         self._users = users
         self._environ = environ
@@ -90,7 +94,7 @@ class Environment:
         environ: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Starts control plane, broker and AWS side by side, installs the CRDs and the services' identities.
+        """Starts control plane, broker, AWS and PostgreSQL side by side, installs the CRDs and the services' identities.
 
         Services are not started yet. Whatever fails is raised as it is, after the others were stopped.
         """
@@ -108,6 +112,8 @@ class Environment:
             undo.callback(_stop_if_started, nats)
             aws = pool.submit(start_aws, logs, environ=environ, rds_delay=rds_delay)
             undo.callback(_stop_if_started, aws)
+            postgres = pool.submit(PostgreSQL.create, folder / "postgres", logs=logs)
+            undo.callback(_stop_if_started, postgres)
             # On this thread, so that ^C during a long build ends it.
             control_plane = start_control_plane(
                 folder / "control-plane",
@@ -118,7 +124,9 @@ class Environment:
                 crds=[crds],
             )
             undo.callback(control_plane.stop)
-            environment = cls(folder, control_plane, nats.result(), aws.result(), users, environ)
+            environment = cls(
+                folder, control_plane, nats.result(), aws.result(), postgres.result(), users, environ
+            )
             environment.api.apply([each for each in manifests if each["kind"] in IDENTITIES])
             undo.pop_all()
         return environment
@@ -210,6 +218,7 @@ class Environment:
             self.aws.part.check_alive()
         if isinstance(self._gcp, CloudSql):
             self._gcp.part.check_alive()
+        self.postgres.part.check_alive()
         for service in self.services:
             service.part.check_alive()
 
@@ -220,7 +229,7 @@ class Environment:
                 pool.submit(service.terminate)
         if self._gcp is not None:
             self._gcp.stop()
-        for part in (self.aws, self.nats, self.control_plane):
+        for part in (self.postgres, self.aws, self.nats, self.control_plane):
             part.stop()
 
     def environment_of(self, service: Service) -> dict[str, str]:
@@ -238,6 +247,8 @@ class Environment:
         }
         if isinstance(self.nats, ExternalNats):
             variables |= {name: value for name, value in self._environ.items() if name.startswith("NATS_")}
+        if service.name == "sql-provisioner":
+            variables |= {"CONDUCTOR_SQL_POLL_PENDING": "1", "CONDUCTOR_SQL_SETTLE_DELETED": "1"}
         if service.uses_aws:
             variables |= self.aws.service_environment
             if isinstance(self.aws, Moto):
@@ -262,7 +273,7 @@ class Environment:
         self.stop()
 
 
-def _stop_if_started(start: Future[Nats] | Future[Aws]) -> None:
+def _stop_if_started(start: Future[Nats] | Future[Aws] | Future[PostgreSQL]) -> None:
     if start.exception() is None:
         start.result().stop()
 

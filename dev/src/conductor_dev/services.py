@@ -43,6 +43,7 @@ SERVICES = (
         uses_gcp=True,
         on_demand=True,
     ),
+    Service("sql-provisioner", "conductor_sql_provisioner", "conductor-sql-provisioner"),
     Service("secrets-writer", "conductor_secrets_writer", "conductor-secrets-writer"),
 )
 

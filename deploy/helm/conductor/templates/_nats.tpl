@@ -53,7 +53,7 @@ authorization {
 
 {{/* The services that take work from the bus; the others only read it, or fill it. */}}
 {{- define "conductor.workers" -}}
-aws-provisioner gcp-provisioner secrets-writer
+aws-provisioner gcp-provisioner sql-provisioner secrets-writer
 {{- end }}
 
 {{/* Readers make consumers of random names, which no subject can tell from others: hence natsOthers. */}}
