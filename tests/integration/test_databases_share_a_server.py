@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 from psycopg import sql
-from stage import SYSTEM, Stage, condition
+from stage import SYSTEM, Stage
 
 from conductor_dev.api import CONFIG_MAP, SECRET, Json
 from conductor_dev.waiting import wait_until
@@ -84,7 +83,7 @@ def server(stage: Stage) -> Iterator[SharedServer]:
                 "auth": {"source": "Secret", "secretRef": {"name": made.config}},
                 "server": {
                     "engine": "postgres",
-                    "host": stage.env.postgres.host,
+                    "host": "localhost",  # Kubernetes takes no loopback address for a Service's endpoint
                     "port": stage.env.postgres.port,
                 },
             },
@@ -186,26 +185,6 @@ def test_nothing_is_left_of_a_database_when_its_claim_is_deleted(server: SharedS
     owner = secret["username"].rpartition("_")[0]
     left = {each for each in server.on_the_server() if each == secret["database"] or each.startswith(owner)}
     assert left == set()
-
-
-def test_a_server_that_lets_nobody_in_is_told_of_on_the_claim_in_the_servers_words(
-    server: SharedServer,
-) -> None:
-    wrong = base64.b64encode(b"not-the-password").decode()
-    server.stage.env.api.merge_patch(SECRET, SYSTEM, server.config, {"data": {"password": wrong}})
-    server.claim("db")
-    said = server.stage.wait_claim(
-        "db",
-        lambda found: "password authentication failed" in condition(found, "Ready")["message"],
-        kind=POSTGRESQL_INSTANCE,
-    )
-    assert "not-the-password" not in str(said)
-    right = base64.b64encode(server.admin_password.encode()).decode()
-    server.stage.env.api.merge_patch(SECRET, SYSTEM, server.config, {"data": {"password": right}})
-    name = server.database_of("db")["metadata"]["name"]
-    asked = {"metadata": {"annotations": {"conductor.io/reconcile-requested-at": "now"}}}
-    server.stage.env.api.merge_patch(SQL_DATABASE, SYSTEM, name, asked)
-    server.ready("db")
 
 
 def test_the_issued_password_is_in_no_log(server: SharedServer) -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 
+from conductor_model.kinds import PROVIDER_CONFIG
+from conductor_model.refs import ObjectKey
+from conductor_scheduler.loop import KINDS
 from conductor_scheduler.view import View, affected
 
 
@@ -88,3 +91,14 @@ def test_an_unreadable_claim_keeps_what_it_says_of_itself(make_claim):
     view.observe(claim.key, json.dumps(body).encode())
     assert view.unreadable[claim.key].problem.startswith("spec.requirements")
     assert view.unreadable[claim.key].claim_status == claim.status
+
+
+def test_whatever_the_scheduler_listens_to_has_a_place_in_its_view():
+    # A ProviderConfig, which has none, must not reach it.
+    assert PROVIDER_CONFIG.group_kind not in KINDS
+    view, _ = listening()
+    for kind in KINDS:
+        metadata = {"name": "x", "namespace": "y", "resourceVersion": "1", "uid": kind.kind}
+        body = {"apiVersion": f"{kind.group}/v1", "kind": kind.kind, "metadata": metadata}
+        view.observe(ObjectKey(kind, "y", "x"), json.dumps(body).encode())
+    assert {key.group_kind for key in view.held()} == set(KINDS)

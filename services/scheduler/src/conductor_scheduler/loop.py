@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from conductor_bus import CaughtUp, ObjectMessage, Restarted
 from conductor_kube import Conflict, Forbidden, KubeClient, KubeError, NotServed, Throttled
 from conductor_model.claims import Claim
+from conductor_model.kind import Role
 from conductor_model.kinds import (
     BY_GROUP_KIND,
     CLAIM_LIMIT_RANGE,
@@ -24,8 +25,8 @@ from conductor_model.kinds import (
     CLAIM_QUOTA,
     CONCRETE_MODELS,
     RESOURCE_CLASS,
-    WATCHED_KINDS,
 )
+from conductor_model.kinds import KINDS as ALL_KINDS
 from conductor_model.namespaces import NAMESPACE
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_scheduler.commit import Committer, NotLeading
@@ -40,7 +41,10 @@ from conductor_scheduler.view import View, affected
 
 log = logging.getLogger(__name__)
 
-KINDS: tuple[GroupKind, ...] = tuple(kind.group_kind for kind in WATCHED_KINDS)
+KINDS: tuple[GroupKind, ...] = tuple(
+    kind.group_kind for kind in ALL_KINDS if kind.role is not Role.PROVIDER_CONFIG
+)
+"""What is decided upon: the accounts that things are made in are the provisioners' matter."""
 _LIMITS = (CLAIM_QUOTA.group_kind, CLAIM_LIMIT_RANGE.group_kind)
 _BELIEVED = frozenset({RESOURCE_CLASS.group_kind, NAMESPACE.group_kind})
 _WRITES_IN_FLIGHT = 32
