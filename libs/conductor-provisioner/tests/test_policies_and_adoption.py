@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conductor_bus import Done, RequeueAfter
-from conductor_model.annotations import EXTERNAL_NAME, PROVISIONER_FINALIZER
+from conductor_model.annotations import EXTERNAL_NAME, IN_USE_FINALIZER, PROVISIONER_FINALIZER
 from conductor_provisioner import CredentialsFrom, NameRetired, Owner
 from conductor_provisioner.managed import Opened
 from conductor_provisioner.names import external_name
@@ -57,6 +57,36 @@ async def test_only_observe_imports_without_a_write_anywhere_but_in_the_status(
     status, reason, message = world.condition("Synced")
     assert (status, reason) == ("False", "Drifted")
     assert "size is 50 instead of 80" in message
+
+
+async def test_an_import_that_is_deleted_is_observed_on_while_claims_are_bound(
+    world: Any, build: Any
+) -> None:
+    theirs(world, "legacy")
+    world.put_secret("mine", username="conductor", password="theirs")
+    imported = build(
+        managementPolicies=["Observe"],
+        annotations={EXTERNAL_NAME: "legacy"},
+        credentialsSecretRef={"name": "mine"},
+        claimRefs=[
+            {
+                "apiVersion": "storage.conductor.io/v1alpha1",
+                "kind": "MySQLInstance",
+                "namespace": "team-a",
+                "name": "db",
+                "uid": "claim-uid",
+            }
+        ],
+        finalizer=False,
+    )
+    world.cluster.put(imported, finalizers=(IN_USE_FINALIZER,))
+    world.delete()
+
+    await world.told()
+
+    assert world.condition("Ready")[0] == "True"
+    assert world.condition("DeletionHeld")[:2] == ("True", "InUse")
+    assert world.object.metadata.finalizers == (IN_USE_FINALIZER,)
 
 
 async def test_an_import_without_a_secret_says_that_nobody_can_connect(world: Any, build: Any) -> None:

@@ -178,10 +178,7 @@ class ManagedReconciler(Generic[ConcreteT]):
     async def _reconcile(self, parsed: Parsed[ConcreteT], deliveries: int) -> Answer:
         round = _Round(parsed.concrete)
         try:
-            held = (
-                round.concrete.deletion_held and PROVISIONER_FINALIZER in round.concrete.metadata.finalizers
-            )
-            going = round.concrete.being_deleted and not held
+            going = round.concrete.being_deleted and not _goes_on(round.concrete)
             return await (self._unmake(round) if going else self._make(round, parsed.problem))
         except Retryable as error:
             if isinstance(error, Transient) and deliveries >= TELL_AFTER_DELIVERIES:
@@ -508,6 +505,12 @@ class ManagedReconciler(Generic[ConcreteT]):
 
     def _owner(self, concrete: ConcreteT) -> Owner:
         return Owner(self._cluster_id, concrete.uid, concrete.metadata.namespace, concrete.metadata.name)
+
+
+def _goes_on(concrete: Concrete) -> bool:
+    """Whether it was deleted, and serves its claims on. What has not been begun, is not begun then."""
+    begun = PROVISIONER_FINALIZER in concrete.metadata.finalizers or observes_only(concrete.spec)
+    return concrete.deletion_held and begun
 
 
 def default_name(driver: Driver[Any, Any], owner: Owner, spec: ConcreteSpec) -> str:
