@@ -247,6 +247,16 @@ class TestDrivers:
 
         assert bench.factory.opened == []
 
+    async def test_a_driver_goes_with_its_config(self, bench: Bench, build: Any) -> None:
+        bench.configs.put(config("one"), config("two"))
+        for name in ("one", "two"):
+            await bench.accounts.of(build(providerConfigRef={"name": name}))
+        bench.configs.put(config("two"))
+
+        await bench.accounts.forget_gone()
+
+        assert [each.name for each in bench.factory.closed] == [f"{NAMESPACE}/one"]
+
     async def test_a_secret_that_is_not_there_is_told(self, bench: Bench, build: Any) -> None:
         bench.configs.put(config(auth={"source": "Secret", "secretRef": {"name": "keys"}}))
 

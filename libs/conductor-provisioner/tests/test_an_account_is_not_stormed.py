@@ -20,7 +20,7 @@ from conductor_bus.config import WorkPolicy
 from conductor_bus.verdict import Again, Failures, after_failure, judge
 from conductor_provisioner import ProviderError, Terminal, Throttled, Transient
 from conductor_provisioner.calls import THREADS, AccountCalls, thread_pool
-from conductor_provisioner.gate import Gate, Limits, Outage
+from conductor_provisioner.gate import Gate, Limits, NoTurn, Outage
 from conductor_provisioner.metrics import Metrics
 
 DOWN = Transient("describe", "x", "503", "Service Unavailable")
@@ -147,7 +147,10 @@ def test_no_more_calls_leave_than_the_rate_and_the_burst_allow(pauses: list[floa
     left: list[float] = []
     for pause in pauses:
         clock.now += pause
-        left.append(clock.now + door.take("describe", "x"))
+        try:
+            left.append(clock.now + door.take("describe", "x"))
+        except NoTurn:
+            continue
 
     for begin in left:
         within = [at for at in left if begin <= at < begin + 10]
@@ -204,6 +207,36 @@ async def test_at_most_so_many_calls_of_an_account_run_at_once(open_calls: Any) 
     await asyncio.gather(*waiting)
 
     assert most == 3
+
+
+async def test_a_call_does_not_wait_for_its_turn_for_longer_than_is_safe(
+    open_calls: Any, registry: CollectorRegistry
+) -> None:
+    """A create that leaves long after it was decided upon could outlive its object."""
+    calls = open_calls(concurrency=1, longest_wait=0.01)
+    let_go = asyncio.Event()
+    first = asyncio.create_task(calls.awaiting("create", "x", let_go.wait))
+    await asyncio.sleep(0)
+
+    with pytest.raises(NoTurn) as raised:
+        await calls.awaiting("create", "y", let_go.wait)
+
+    assert raised.value.retryable
+    labels = {"account": "ns/one", "why": "busy"}
+    assert registry.get_sample_value("conductor_external_calls_held_back_total", labels) == 1
+    let_go.set()
+    await first
+    await calls.awaiting("create", "y", let_go.wait)
+
+
+def test_calls_that_would_have_to_wait_too_long_for_the_rate_do_not_leave() -> None:
+    door = gate(Clock(), rate=1, burst=1, longest_wait=2)
+
+    waits = [door.take("describe", "x") for _ in range(3)]
+    with pytest.raises(NoTurn):
+        door.take("describe", "x")
+
+    assert waits == [0, 1, 2]
 
 
 async def test_calls_that_block_share_a_fixed_number_of_threads(open_calls: Any) -> None:

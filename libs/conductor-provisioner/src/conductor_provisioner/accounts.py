@@ -162,6 +162,14 @@ class Accounts:
         ours = (each for each in self._configs.known.values() if each.spec.provider == self._provider)
         return (Chosen(None), *(Chosen(each) for each in ours if self._finalizer in each.metadata.finalizers))
 
+    async def forget_gone(self) -> None:
+        """Close the drivers of ProviderConfigs that are no more."""
+        here = {AMBIENT, *(each.uid for each in self._configs.known.values())}
+        for key in [key for key in self._open if key[1] not in here]:
+            gone = self._open.pop(key)
+            await gone.factory.close(gone.driver)
+        self._places = {uid: place for uid, place in self._places.items() if uid in here}
+
     async def close(self) -> None:
         for each in (*self._open.values(), *(opened for _, opened in self._retired)):
             await each.factory.close(each.driver)

@@ -7,15 +7,16 @@ how it ended; never what was sent or answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import TypeVar
 
 from opentelemetry import trace
 
 from conductor_provisioner.errors import ProviderError, Throttled
-from conductor_provisioner.gate import Gate, Limits
+from conductor_provisioner.gate import Gate, Limits, NoTurn
 from conductor_provisioner.metrics import Metrics
 
 THREADS = 32
@@ -48,6 +49,7 @@ class AccountCalls:
         self._provider = provider
         self._gate = gate
         self._free = asyncio.Semaphore(limits.concurrency)
+        self._longest_wait = limits.longest_wait
         self._threads = threads
         self._metrics = metrics
         self._tracer = tracer
@@ -62,12 +64,7 @@ class AccountCalls:
             raise
 
     async def awaiting(self, action: str, target: str, call: Callable[[], Awaitable[T]]) -> T:
-        async with self._free:
-            try:
-                wait = self._gate.take(action, target)
-            except ProviderError as error:
-                self._count_held_back(error)
-                raise
+        async with self._turn(action, target) as wait:
             ended: ProviderError | None = None
             outcome = "Cancelled"
             started = perf_counter()
@@ -100,9 +97,34 @@ class AccountCalls:
                         self._gate.ended(ended)
                     self._metrics.external_call(self._account, action, outcome, perf_counter() - started)
 
+    @asynccontextmanager
+    async def _turn(self, action: str, target: str) -> AsyncIterator[float]:
+        """One of the account's places, and the seconds after which the call may leave."""
+        try:
+            try:
+                async with asyncio.timeout(self._longest_wait):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise NoTurn(action, target) from None
+            try:
+                wait = self._gate.take(action, target)
+            except ProviderError:
+                self._free.release()
+                raise
+        except ProviderError as error:
+            self._count_held_back(error)
+            raise
+        try:
+            yield wait
+        finally:
+            self._free.release()
+
     async def blocking(self, action: str, target: str, call: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         return await self.awaiting(action, target, lambda: loop.run_in_executor(self._threads, call))
 
     def _count_held_back(self, error: ProviderError) -> None:
-        self._metrics.held_back(self._account, "throttled" if isinstance(error, Throttled) else "outage")
+        why = "outage"
+        if isinstance(error, Throttled | NoTurn):
+            why = "throttled" if isinstance(error, Throttled) else "busy"
+        self._metrics.held_back(self._account, why)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from conductor_provisioner.errors import ProviderError, Throttled, Transient
+from conductor_provisioner.errors import ProviderError, Retryable, Throttled, Transient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,9 @@ class Limits:
     """Calls a second in the long run. AWS and Google allow some tens for most."""
     burst: int = 40
     """Calls that may come at once after a quiet time."""
+    longest_wait: float = 5.0
+    """Seconds that a call waits for its turn. More would make a create leave long after it was decided upon, when its
+    object may have been deleted, see ``settings.SETTLE_DELETED_SECONDS``."""
     outage_after: int = 8
     """Failures in a row, over all resources, after which the cloud counts as down."""
     first_pause: float = 1.0
@@ -58,12 +61,16 @@ class Gate:
     def take(self, action: str, target: str) -> float:
         """A call is going to be made, after the seconds returned. Raises as ``check`` does."""
         self.check(action, target)
-        self._trying = self._last is not None
         now = self._clock()
         earned = (now - self._counted_at) * self._limits.rate
-        self._tokens = min(float(self._limits.burst), self._tokens + earned) - 1.0
+        self._tokens = min(float(self._limits.burst), self._tokens + earned)
         self._counted_at = now
-        return max(0.0, -self._tokens / self._limits.rate)
+        wait = max(0.0, (1.0 - self._tokens) / self._limits.rate)
+        if wait > self._limits.longest_wait:
+            raise NoTurn(action, target)
+        self._tokens -= 1.0
+        self._trying = self._last is not None
+        return wait
 
     def ended(self, error: ProviderError | None) -> None:
         """How a call went; anything but a Transient is an answer of a cloud that works."""
@@ -83,6 +90,15 @@ class Gate:
     def abandoned(self) -> None:
         """A call was cancelled: it tells nothing."""
         self._trying = False
+
+
+class NoTurn(Retryable):
+    """Others were before it for too long; nothing is wrong."""
+
+    retry_after = 2.0
+
+    def __init__(self, action: str, target: str) -> None:
+        super().__init__(action, target, "NoTurn", "the account's other calls were before it")
 
 
 class Outage(Transient):

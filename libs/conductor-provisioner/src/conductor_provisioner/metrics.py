@@ -26,7 +26,7 @@ class Metrics:
         )
         self._held_back = Counter(
             "conductor_external_calls_held_back_total",
-            "Calls that were not made: the account is throttled, or its cloud does not answer.",
+            "Calls that were not made: the account is throttled or busy, or its cloud does not answer.",
             ("account", "why"),
             registry=registry,
         )

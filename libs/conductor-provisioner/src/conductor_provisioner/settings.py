@@ -10,7 +10,8 @@ from conductor_provisioner.gate import Limits
 from conductor_provisioner.pacing import PENDING_SECONDS, SETTLED_SECONDS, PollIntervals
 
 SETTLE_DELETED_SECONDS = 90.0
-"""A look-up and a create one after the other, each up to its timeouts in a driver, and a margin for the clocks."""
+"""A look-up and a create one after the other, each with its wait for a turn and up to its timeouts in a driver, and a
+margin for the clocks."""
 SWEEP_SECONDS = 3600.0
 
 

@@ -89,6 +89,7 @@ class Sweep:
 
     async def once(self) -> None:
         """One sweep of every account that answers."""
+        await self._accounts.forget_gone()
         accounts = self._accounts.accounts()
         self._found = {
             name: found for name, found in self._found.items() if name in {_name(each) for each in accounts}
