@@ -33,6 +33,8 @@ class Shelf:
 
     groups: dict[_Signature, list[Candidate]] = field(default_factory=dict)
     """Those that have room, in groups of equal offers; each group in order."""
+    shared: dict[ObjectKey, Candidate] = field(default_factory=dict)
+    """Those that have places for several claims, full or not."""
     full: dict[_Full, list[Candidate]] = field(default_factory=dict)
     """Those that have room for nobody, by the reason and by whose claims they are for; in order."""
 
@@ -137,6 +139,8 @@ class Catalog:
             else:
                 group = shelf.groups.setdefault(held.signature, [])
             insort(group, candidate, key=_order)
+            if concrete.spec.max_claims > 1:
+                shelf.shared[key] = candidate
 
     def _take_out(self, held: _Held) -> None:
         key = held.candidate.key
@@ -150,6 +154,7 @@ class Catalog:
                 _remove(shelf.full, held.full, held.candidate)
             else:
                 _remove(shelf.groups, held.signature, held.candidate)
+            shelf.shared.pop(key, None)
             if not shelf.groups and not shelf.full:
                 del self._shelves[kind]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from types import MappingProxyType
 
 from conductor_model.claims import BoundResource, Claim
 from conductor_model.concrete import ClaimRef, Concrete
@@ -19,7 +20,9 @@ from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
 from conductor_scheduler.framework import Candidate, Change, Refusal, Request
 from conductor_scheduler.framework.evaluation import FRAMEWORK, NAMED, Evaluation, Judge, Tally
+from conductor_scheduler.framework.precedence import precedence
 from conductor_scheduler.framework.profile import Profile
+from conductor_scheduler.plugins.nomination import if_it_were_empty
 from conductor_scheduler.plugins.quota import EXCEEDED
 from conductor_scheduler.plugins.sharing import Sharing, is_full, unavailable
 from conductor_scheduler.policy import Policy
@@ -29,6 +32,8 @@ from conductor_scheduler.view import View
 
 SUMMARY_LENGTH = 1024
 SHARING = Sharing.name
+BINDING_REFUSED, PROVISIONING_REFUSED = "BindingRefused", "ProvisioningRefused"
+NOTHING_REFUSED: Mapping[ObjectKey, Refusal] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +82,20 @@ class Vanished:
 Decision = Bind | Provision | Wait | Keep | Vanished
 
 
-def decide(claim: Claim, view: View, policy: Policy) -> Decision:
-    """The one thing to do about a claim that exists and is not being deleted."""
+def decide(
+    claim: Claim, view: View, policy: Policy, refused: Mapping[ObjectKey, Refusal] = NOTHING_REFUSED
+) -> Decision:
+    """The one thing to do about a claim that exists and is not being deleted.
+
+    ``refused`` are candidates that the API server has refused for this claim: the next best is chosen.
+    """
     bound = view.bound_to(claim.uid)
     if bound:
         keeper = _keeper(claim, bound)
         return Keep(keeper, tuple(concrete for concrete in bound if concrete is not keeper))
     if claim.status.bound_resource is not None:
         return Vanished(claim.status.bound_resource)
-    return _schedule(claim, view, policy.profile_for(claim))
+    return _schedule(claim, view, policy.profile_for(claim), refused)
 
 
 def _keeper(claim: Claim, bound: Sequence[Concrete]) -> Concrete:
@@ -103,7 +113,7 @@ def _keeper(claim: Claim, bound: Sequence[Concrete]) -> Concrete:
     return min(bound, key=rank)
 
 
-def _schedule(claim: Claim, view: View, profile: Profile) -> Decision:
+def _schedule(claim: Claim, view: View, profile: Profile, refused: Mapping[ObjectKey, Refusal]) -> Decision:
     request = Request(view.as_read(claim), view)
     unknown = sorted(request.claim.spec.requirements.further.keys() - profile.understood)
     if unknown:
@@ -115,6 +125,9 @@ def _schedule(claim: Claim, view: View, profile: Profile) -> Decision:
             return Wait(refusal.reason, refusal.detail[:SUMMARY_LENGTH], frozenset({pre_filter.name}))
     evaluation = _evaluate(request, view, profile)
     for candidate in evaluation.ranked():
+        if candidate.key in refused:
+            evaluation.turn_down(FRAMEWORK, refused[candidate.key], candidate)
+            continue
         against = _reserve(request, candidate, profile)
         if against is not None:
             evaluation.turn_down(*against, candidate)
@@ -172,6 +185,10 @@ def _wait(claim: Claim, view: View, tally: Tally) -> Wait:
     if any(reason == EXCEEDED for reason, _ in tally.reasons):
         # Its offer suits the claim: the quota is what there is to do something about.
         return Wait(EXCEEDED, summary(tally), tally.plugins)
+    for refused in (PROVISIONING_REFUSED, BINDING_REFUSED):
+        if any(reason == refused for reason, _ in tally.reasons):
+            # It would have been chosen, so this is what there is to mend.
+            return Wait(refused, summary(tally), tally.plugins)
     if wanted is None:
         if not tally.total:
             return Wait(
@@ -204,6 +221,36 @@ def summary(tally: Tally) -> str:
             return f"{text}; …"
         text += entry
     return text
+
+
+def nominated(claim: Claim, view: View, policy: Policy) -> ObjectKey | None:
+    """The shared resource whose room is to be kept for a claim that waits: the one that would suit it if nobody had it.
+
+    Of several the one of which it lacks least, and none that is kept for a claim that comes before.
+    """
+    profile, claim = policy.profile_for(claim), view.as_read(claim)
+    judge = Judge(profile, Request(claim, view))
+    best: tuple[float, tuple[str, str, str], ObjectKey] | None = None
+    for key, candidate in view.catalog.shelf(claim.key.group_kind).shared.items():
+        holder = view.claims.get(view.nominations.get(key, claim.key))
+        if claim.spec.resource_name not in {None, key.name}:
+            continue
+        if holder is not None and holder.key != claim.key and precedence(holder) < precedence(claim):
+            continue
+        empty = if_it_were_empty(candidate)
+        if empty is None or judge.verdict(empty).refusal is not None:
+            continue
+        rank = (-_had(claim, candidate), candidate.order, key)
+        best = rank if best is None else min(best, rank)
+    return best[2] if best is not None else None
+
+
+def _had(claim: Claim, candidate: Candidate) -> float:
+    """The share that is there already of what is asked for, of the name of which there is least."""
+    left = candidate.offer.capacity
+    asked = claim.spec.requirements.capacity.items()
+    shares = [left[name].nanos / wanted.nanos for name, wanted in asked if name in left and wanted.nanos > 0]
+    return min(shares, default=1.0)
 
 
 def committed(claim: Claim, concrete: Concrete) -> Concrete:
@@ -261,12 +308,6 @@ def _concerned(
         if now is None or (before is not None and judge.verdict(before).refusal != now):
             return True
     return False
-
-
-def precedence(claim: Claim) -> tuple[str, str, str]:
-    """Who has waited longest is first."""
-    created = claim.metadata.creation_timestamp
-    return created.isoformat() if created else "", claim.metadata.namespace, claim.metadata.name
 
 
 def _range(found: KubeObject | None) -> object:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
 
 from conductor_model.refs import ObjectKey
 
@@ -18,11 +20,19 @@ _LONGEST_PAUSE = 10.0
 
 
 class DirtyKeys:
-    """In the order in which they were marked. ``spread`` gives numbers from 0 to 1."""
+    """The lowest rank first, then in the order in which they were marked. ``spread`` gives numbers from 0 to 1."""
 
-    def __init__(self, spread: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        spread: Callable[[], float] = random.random,
+        rank: Callable[[ObjectKey], tuple[Any, ...]] = lambda _: (),
+    ) -> None:
         self._spread = spread
-        self._dirty: OrderedDict[ObjectKey, None] = OrderedDict()
+        self._rank = rank
+        self._heap: list[tuple[tuple[Any, ...], int, ObjectKey]] = []
+        self._dirty: dict[ObjectKey, int] = {}
+        """Key -> the number of its valid entry in the heap."""
+        self._marks = count()
         self._busy: set[ObjectKey] = set()
         self._marked_while_busy: set[ObjectKey] = set()
         self._resting: dict[ObjectKey, asyncio.TimerHandle] = {}
@@ -33,17 +43,26 @@ class DirtyKeys:
         if key in self._busy:
             self._marked_while_busy.add(key)
         elif key not in self._resting:
-            self._dirty[key] = None
-            self._ready.set()
+            self._push(key)
 
     async def take(self) -> ObjectKey:
         """The next key that is neither worked on nor resting; it is worked on until ``done`` or ``failed``."""
         while not self._dirty:
             self._ready.clear()
             await self._ready.wait()
-        key, _ = self._dirty.popitem(last=False)
-        self._busy.add(key)
-        return key
+        while True:
+            _, mark, key = heappop(self._heap)
+            if self._dirty.get(key) == mark:
+                del self._dirty[key]
+                self._busy.add(key)
+                return key
+
+    def _push(self, key: ObjectKey) -> None:
+        if key in self._dirty:
+            return
+        mark = self._dirty[key] = next(self._marks)
+        heappush(self._heap, (self._rank(key), mark, key))
+        self._ready.set()
 
     @property
     def idle(self) -> bool:

@@ -25,7 +25,7 @@ ROWS = 1000
 def explain(claim: Claim, view: View, policy: Policy) -> dict[str, Any]:
     """The table for a claim, whether the view has it or not, in the API's spelling."""
     profile = policy.profile_for(claim)
-    judge = Judge(profile, Request(claim, view))
+    judge = Judge(profile, Request(view.as_read(claim), view))
     decision = decide(claim, view, policy)
     verdicts: list[Verdict] = []
     unnamed = Counter[str]()

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -33,6 +34,7 @@ from conductor_scheduler.commit import Committer, NotLeading
 from conductor_scheduler.decide import helped
 from conductor_scheduler.dirty import DirtyKeys
 from conductor_scheduler.framework import Change
+from conductor_scheduler.framework.precedence import precedence
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.policy import Policy
 from conductor_scheduler.settle import Settler
@@ -69,7 +71,7 @@ class Scheduler:
         self._kube = kube
         self._metrics = metrics
         self._compare_every = compare_every
-        self._dirty = DirtyKeys()
+        self._dirty = DirtyKeys(rank=self._turn)
         self._commit = Committer(kube, self.view, leading)
         self._settler = Settler(self.view, self._commit, policy, metrics, now=now, mark=self._dirty.mark)
         self._in_flight = asyncio.Semaphore(_WRITES_IN_FLIGHT)
@@ -206,6 +208,11 @@ class Scheduler:
             self._dirty.mark(key)
         for claim in helped(change, self._settler.waiting, self.view, self._settler.policy):
             self._dirty.mark(claim.key)
+
+    def _turn(self, key: ObjectKey) -> tuple[Any, ...]:
+        """What frees room comes before claims, and claims by their precedence."""
+        claim = self.view.claims.get(key)
+        return (0,) if claim is None else (1, *precedence(claim))
 
     async def _settle_dirty(self, tasks: asyncio.TaskGroup) -> None:
         await self._caught_up.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from opentelemetry import trace
@@ -21,6 +22,8 @@ from conductor_model.refs import GroupKind, ObjectKey
 from conductor_scheduler import status, usage
 from conductor_scheduler.commit import Committer
 from conductor_scheduler.decide import (
+    BINDING_REFUSED,
+    PROVISIONING_REFUSED,
     Bind,
     Keep,
     Provision,
@@ -28,8 +31,11 @@ from conductor_scheduler.decide import (
     Wait,
     committed,
     decide,
+    nominated,
 )
+from conductor_scheduler.framework import Refusal
 from conductor_scheduler.metrics import Metrics
+from conductor_scheduler.plugins.nomination import NAME as NOMINATION
 from conductor_scheduler.policy import Policy
 from conductor_scheduler.release import let_go, orphaned_refs, release, unfinished
 from conductor_scheduler.template import claim_key
@@ -41,8 +47,22 @@ log = logging.getLogger(__name__)
 tracer = trace.get_tracer("conductor-scheduler")
 
 _MESSAGE_LENGTH = 1024
+_REFUSAL_LENGTH = 512
+PATIENCE = 60.0
+"""Seconds for which a claim waits before a shared resource's room is kept for it."""
 _REFUSALS = (Invalid, AlreadyExists, Forbidden, NotFound, NotServed)
 """Answers that say that a write was not made, and that somebody may have to do something about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A candidate that the API server has refused for a claim."""
+
+    refusal: Refusal
+    generation: tuple[str, int] | None
+    """Of which version of the candidate."""
+    error: KubeError | None
+    """Where trying again may help."""
 
 
 class Settler:
@@ -60,6 +80,8 @@ class Settler:
     ) -> None:
         self.waiting: dict[ObjectKey, frozenset[str]] = {}
         """Claims that nothing fits at present, and the plugins that refused them something."""
+        self._refused: dict[ObjectKey, dict[ObjectKey, _Refused]] = {}
+        """Claim -> the candidates that the API server has refused for it."""
         self.traces: dict[ObjectKey, str] = {}
         """The traceparent of each claim's last message."""
         self._view = view
@@ -91,6 +113,8 @@ class Settler:
         """The object is gone, whatever has its name now."""
         self.waiting.pop(key, None)
         self.traces.pop(key, None)
+        self._refused.pop(key, None)
+        self._end_nomination(key)
 
     def _accounted(self, key: ObjectKey) -> Accounted | None:
         return self._view.quotas.get(key) or self._view.classes.get(key)
@@ -119,32 +143,89 @@ class Settler:
         self._view.end_reservation(uid)
 
     async def _settle_claim(self, claim: Claim) -> None:
+        """Decide and carry out; and decide again as long as the API server refuses what was chosen."""
+        current: Claim | None = claim
+        while current is not None and current.uid == claim.uid and not current.being_deleted:
+            if not await self._decide(current):
+                return
+            current = self._view.claims.get(claim.key)
+
+    async def _decide(self, claim: Claim) -> bool:
+        """Whether what was chosen was refused, so that the next best is to be tried."""
         bound = self._view.bound_to(claim.uid)
         if any(self._view.is_assumed(concrete.key) for concrete in bound):
-            return  # The outcome of its binding is being found out; that marks the claim again.
-        decision = decide(claim, self._view, self.policy)
+            return False  # The outcome of its binding is being found out; that marks the claim again.
+        decision = decide(claim, self._view, self.policy, self._refusals(claim))
         self._metrics.attempts.labels(type(decision).__name__.lower()).inc()
         if not isinstance(decision, Wait):
             self.waiting.pop(claim.key, None)
+            self._end_nomination(claim.key)
         match decision:
-            case Wait(reason, message, refused_by):
-                await self._wait(claim, reason, message, refused_by)
+            case Wait():
+                await self._wait(claim, decision)
             case Keep():
                 await self._keep(claim, decision)
             case Bind():
-                await self._bind(claim, decision)
+                return await self._bind(claim, decision)
             case Provision():
-                await self._provision(claim, decision)
+                return await self._provision(claim, decision)
             case Vanished():
                 await self._verify_vanished(claim, decision)
+        return False
 
-    async def _wait(
-        self, claim: Claim, reason: str, message: str, refused_by: frozenset[str] = frozenset()
-    ) -> None:
-        self.waiting[claim.key] = refused_by
-        await self._report(claim, status.pending(claim, reason, message[:_MESSAGE_LENGTH], self._now()))
+    async def _wait(self, claim: Claim, decision: Wait) -> None:
+        self.waiting[claim.key] = decision.refused_by
+        self._nominate(claim)
+        refused = self._refused.get(claim.key, {})
+        passing = {key: each for key, each in refused.items() if each.error is not None}
+        for key in passing:
+            del refused[key]
+        message = decision.message[:_MESSAGE_LENGTH]
+        await self._report(claim, status.pending(claim, decision.reason, message, self._now()))
+        for each in passing.values():
+            if each.error is not None:
+                raise each.error  # Trying again may help, and nothing else fits.
 
-    async def _bind(self, claim: Claim, decision: Bind) -> None:
+    def _nominate(self, claim: Claim) -> None:
+        """Keep a shared resource's room for a claim that has waited long."""
+        created = claim.metadata.creation_timestamp
+        if created is None or (self._now() - created).total_seconds() < PATIENCE:
+            return
+        wanted = nominated(claim, self._view, self.policy)
+        if wanted is None or self._view.nominations.get(wanted) != claim.key:
+            self._end_nomination(claim.key)
+        if wanted is not None:
+            self._view.nominations[wanted] = claim.key
+
+    def _end_nomination(self, claim: ObjectKey) -> None:
+        """Whom the nomination kept out looks again."""
+        kept = [key for key, nominee in self._view.nominations.items() if nominee == claim]
+        for key in kept:
+            del self._view.nominations[key]
+        if kept:
+            for key in [key for key, refused_by in self.waiting.items() if NOMINATION in refused_by]:
+                self._mark(key)
+
+    def _refusals(self, claim: Claim) -> dict[ObjectKey, Refusal]:
+        """What the API server has refused for the claim, of what has not changed since."""
+        refused = self._refused.get(claim.key, {})
+        for key in [key for key, each in refused.items() if each.generation != self._generation(key)]:
+            del refused[key]
+        return {key: each.refusal for key, each in refused.items()}
+
+    def _generation(self, key: ObjectKey) -> tuple[str, int] | None:
+        found = self._view.get(key)
+        return (found.uid, found.metadata.generation) if found is not None else None
+
+    def _refuse_candidate(self, claim: Claim, key: ObjectKey, reason: str, error: KubeError) -> None:
+        """Remember it, so that the next best is chosen: until the candidate changes, or, when trying again may help,
+        until nothing else is left.
+        """
+        again = None if isinstance(error, Invalid) and reason == PROVISIONING_REFUSED else error
+        refusal = Refusal(reason, f"refused by the API server: {error.message}"[:_REFUSAL_LENGTH])
+        self._refused.setdefault(claim.key, {})[key] = _Refused(refusal, self._generation(key), again)
+
+    async def _bind(self, claim: Claim, decision: Bind) -> bool:
         concrete = decision.concrete
         self._view.assume(committed(claim, concrete))
         async with self._span(claim, "bind", decision):
@@ -154,31 +235,30 @@ class Settler:
                 self._doubted.add(concrete.key)
                 self._mark(concrete.key)
                 if isinstance(error, Invalid):
-                    refused = f"binding to {concrete.metadata.name} was refused: {error.message}"
-                    await self._wait(claim, "BindingRefused", refused)
+                    self._refuse_candidate(claim, concrete.key, BINDING_REFUSED, error)
+                    await self._find_out_binding(concrete.key)
+                    return True
                 raise
             self._metrics.bound.labels("existing").inc()
             await self._report(claim, status.bound(claim, bound, status.chosen(decision), self._now()))
+        return False
 
-    async def _provision(self, claim: Claim, decision: Provision) -> None:
-        name, source = decision.draft.key.name, decision.source.metadata.name
+    async def _provision(self, claim: Claim, decision: Provision) -> bool:
         self._view.reserve(claim.uid, decision.draft.concrete)
         async with self._span(claim, "provision", decision):
             try:
                 bound = await self._commit.provision(claim, decision.draft, current_traceparent())
             except _REFUSALS as error:
                 self._view.end_reservation(claim.uid)
-                refused = f"{name} from class {source} was refused: {error.message}"
-                await self._wait(claim, "ProvisioningRefused", refused)
-                if isinstance(error, Invalid):
-                    return  # Until the class, or anything that may be bound instead, changes.
-                raise
+                self._refuse_candidate(claim, decision.source.key, PROVISIONING_REFUSED, error)
+                return True
             except KubeError:
                 self._unsure[claim.key] = (claim.uid, decision.draft.key)
                 raise
             self._view.end_reservation(claim.uid)
             self._metrics.bound.labels("provisioned").inc()
             await self._report(claim, status.bound(claim, bound, status.chosen(decision), self._now()))
+        return False
 
     async def _keep(self, claim: Claim, decision: Keep) -> None:
         for surplus in decision.surplus:
@@ -205,11 +285,15 @@ class Settler:
             reason, message = "ResourceGone", f"{bound.kind} {bound.namespace}/{bound.name} no longer exists"
         await self._report(claim, status.lost(claim, reason, message, self._now()))
 
+    async def _find_out_binding(self, key: ObjectKey) -> None:
+        """What came of a write to a resource, whose outcome is not known or was a refusal."""
+        await self._commit.refresh(key)
+        self._doubted.discard(key)
+        self._view.withdraw(key)
+
     async def _settle_concrete(self, key: ObjectKey) -> None:
         if key in self._doubted:
-            await self._commit.refresh(key)
-            self._doubted.discard(key)
-            self._view.withdraw(key)
+            await self._find_out_binding(key)
         concrete = self._view.concretes.get(key)
         if concrete is not None:
             await self._release_orphans(concrete)

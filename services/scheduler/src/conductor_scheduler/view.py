@@ -65,6 +65,8 @@ class View:
     unreadable: dict[ObjectKey, Unreadable] = field(default_factory=dict)
     reserved: dict[str, Concrete] = field(default_factory=dict)
     """Claim's uid -> the resource that is being made for it: quotas and limits count it already."""
+    nominations: dict[ObjectKey, ObjectKey] = field(default_factory=dict)
+    """Shared resource -> the claim that its room is kept for."""
     _claim_by_uid: dict[str, ObjectKey] = field(default_factory=dict)
     _bound_to: dict[str, dict[ObjectKey, None]] = field(default_factory=dict)
     _quotas_in: dict[str, dict[ObjectKey, ClaimQuota]] = field(default_factory=dict)

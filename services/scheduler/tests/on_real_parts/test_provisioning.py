@@ -143,3 +143,19 @@ async def test_a_burst_of_two_hundred_claims_is_bound_each_to_its_own(world):
         each["metadata"]["uid"] for each in made
     }
     await world.remove_all_rds()
+
+
+async def test_when_the_api_server_refuses_the_best_classs_resource_the_next_best_is_tried(world):
+    """As above; what the cheaper class makes is refused by the API server alone, so that it is known afterwards only."""
+    best = world.create_class("best", storage="20Gi", iops=3000)
+    world.create_class("second", storage="50Gi")
+    world.create_claim(requirements={"capacity": {"storage": "20Gi"}})
+    client = await world.client()
+    async with world.watching(), world.scheduling(client) as scheduler:
+        bound = await world.bound_claim()
+        await world.settled(scheduler)
+    assert bound["status"]["resourceClass"] == "second"
+    scheduled = next(each for each in bound["status"]["conditions"] if each["type"] == "Scheduled")
+    assert f"{best['metadata']['name']}: refused by the API server" in scheduled["message"]
+    assert client.writes.count("create rdsinstances") == 2
+    await world.remove_all_rds()

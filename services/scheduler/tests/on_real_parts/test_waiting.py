@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from conductor_scheduler import settle
+
 pytestmark = pytest.mark.integration
 
 
@@ -116,3 +118,26 @@ async def test_a_claim_that_only_the_models_refuse_says_so_once(world, unreadabl
             )
     assert client.writes == ["apply mysqlinstances db"]
     assert world.claim()["status"] == said["status"]
+
+
+async def test_small_claims_that_come_later_do_not_keep_a_large_one_waiting_for_ever(world, monkeypatch):
+    """Room of a shared resource is freed bit by bit: whoever has waited long gets all of it in the end."""
+    monkeypatch.setattr(settle, "PATIENCE", 0.0)
+    world.create_rds(
+        "shared", maxClaims=10, rebindPolicy="Delete", capabilities={"capacity": {"storage": "50Gi"}}
+    )
+
+    def create(name, size, **spec):
+        world.create_claim(name, requirements={"capacity": {"storage": size}}, **spec)
+
+    async with world.watching(), world.scheduling():
+        for name, size in (("stays", "1Gi"), ("holder", "40Gi")):
+            create(name, size)
+            await world.bound_claim(name)
+        create("large", "40Gi", priority=1)
+        await world.waiting_claim("large", reason="NothingFits")
+        create("small", "5Gi")
+        await world.waiting_claim("small", reason="NothingFits", message="kept for a claim")
+        world.delete_claim("holder")
+        await world.bound_claim("large")
+        await world.bound_claim("small")

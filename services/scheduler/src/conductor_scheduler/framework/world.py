@@ -44,6 +44,11 @@ class World(Protocol):
     @property
     def classes(self) -> Mapping[ObjectKey, ResourceClass]: ...
 
+    @property
+    def nominations(self) -> Mapping[ObjectKey, ObjectKey]:
+        """Shared resource -> the claim that its room is kept for."""
+        ...
+
     def claim_of(self, ref: ClaimRef) -> Claim | None:
         """The claim that a reference means: the one with its uid, whatever bears the name now."""
         ...

@@ -15,6 +15,7 @@ from conductor_scheduler.plugins.existing_first import ExistingFirst
 from conductor_scheduler.plugins.kind import Kind
 from conductor_scheduler.plugins.limit_range import LimitRange
 from conductor_scheduler.plugins.namespaces import Namespaces
+from conductor_scheduler.plugins.nomination import Nomination
 from conductor_scheduler.plugins.performance import Performance
 from conductor_scheduler.plugins.quota import Quota
 from conductor_scheduler.plugins.region import Region
@@ -40,6 +41,7 @@ BUILT_IN: Mapping[str, PluginFactory] = {
     "performance": Performance,
     "limit-range": LimitRange,
     "sharing": Sharing,
+    "nomination": Nomination,
     "quota": Quota,
     "class-limits": ClassLimits,
     "existing-first": ExistingFirst,
