@@ -58,7 +58,7 @@ CLUSTER_ID = "cluster-of-the-test"
 NAME = "orders"
 ACCESS = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 SERVICE_ACCOUNT = FIELD_MANAGER = "conductor-aws-provisioner"
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -348,7 +348,7 @@ class Running:
         return await asyncio.to_thread(ask)
 
     async def becomes_ready(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while (await self.get("/readyz"))[0] != 200:
             assert self.process.returncode is None, self.log
             assert time.monotonic() < deadline, self.log

@@ -123,6 +123,7 @@ async def test_objects_live_in_the_accounts_of_their_provider_configs(
     await asyncio.to_thread(leave_behind, real.moto.url, keys, "left-behind")
 
     async with start_service(CONDUCTOR_CLUSTER_ID=CLUSTER_ID, CONDUCTOR_AWS_SWEEP="1s") as service:
+        await service.becomes_ready()
         one = await ready(real, condition_of, "one")
         two = await ready(real, condition_of, "two")
         assert (account_of(one), one["status"]["account"]) == (FIRST, "by-role")
