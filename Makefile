@@ -75,3 +75,7 @@ lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
 .PHONY: bench
 bench: $(STAMP) ## measure: one claim, a burst, API writes per claim
 	@$(PY) -m benchmarks
+
+.PHONY: bench-provisioner
+bench-provisioner: $(STAMP) ## measure: provisioner replicas, a thousand resources at once
+	@$(PY) -m benchmarks provisioner

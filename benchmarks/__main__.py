@@ -1,5 +1,7 @@
 """Measures the main job: one claim alone, a burst, API writes per claim. ``python -m benchmarks [--claims N]``.
 
+``python -m benchmarks provisioner`` measures the provisioner library instead.
+
 Starts an environment of its own: kube-apiserver and etcd (with fsync), NATS, a moto server that makes instances available
 at once, and the four services. Everything shares this machine's cores. Creation is timed where the client sends it,
 readiness where a watch hears of it.
@@ -21,6 +23,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks import provisioner
 from conductor_dev.aws import Moto
 from conductor_dev.broker import BinaryNats
 from conductor_dev.controlplane import EmbeddedControlPlane
@@ -250,4 +253,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["provisioner"]:
+        sys.exit(provisioner.main(sys.argv[2:]))
     sys.exit(main())

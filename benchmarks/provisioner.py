@@ -1,4 +1,4 @@
-"""Measures the provisioner library: ``python -m benchmarks.provisioner [--resources N] [--json FILE]``.
+"""Measures the provisioner library: ``python -m benchmarks provisioner [--resources N] [--json FILE]``.
 
 Two questions, on a real API server and broker, with a cloud that only takes time:
 
@@ -14,7 +14,6 @@ import asyncio
 import json
 import os
 import platform
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -191,11 +190,11 @@ def show(figures: Figures) -> None:
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.provisioner", description=__doc__)
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks provisioner", description=__doc__)
     parser.add_argument("--resources", type=int, default=480, help="in each round (default: 480)")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="conductor-bench-") as folder:
         progress = Progress()
         with Environment.start(Path(folder), rds_delay=0, fsync=True, progress=progress) as environment:
@@ -204,7 +203,3 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
