@@ -18,9 +18,9 @@ class Limits:
 
     concurrency: int = 16
     """Calls under way at once."""
-    rate: float = 20.0
-    """Calls a second in the long run. AWS and Google allow some tens for most."""
-    burst: int = 40
+    rate: float = 100.0
+    """Calls a second in the long run. Clouds do not say what they allow; they throttle, and that is obeyed."""
+    burst: int = 200
     """Calls that may come at once after a quiet time."""
     longest_wait: float = 5.0
     """Seconds that a call waits for its turn. More would make a create leave long after it was decided upon, when its
