@@ -50,7 +50,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> I
     folder = tmp_path_factory.mktemp("example")
     volumes = folder / "volumes"
     (volumes / "fast").mkdir(parents=True)
-    with Environment.start(folder / "environment", rds_delay=0) as env:
+    values = folder / "values.yaml"
+    values.write_text(
+        "{createNamespace: true, nats: {usersSecret: made-here, extraWorkers: [filesystem-provisioner]}}"
+    )
+    conductor = folder / "conductor.yaml"
+    conductor.write_text(render(Chart("conductor", values)))
+    with Environment.start(folder / "environment", rds_delay=0, installation=conductor) as env:
         crds = [
             manifest
             for file in sorted((EXAMPLE / "chart" / "crds").iterdir())
@@ -59,12 +65,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> I
         env.api.apply(crds)
         env.api.wait_served(crds)
         chart = objects_in(render(Chart("chart"), charts=EXAMPLE))
-        env.api.apply([each for each in chart if each["kind"] != "Deployment"])
+        env.api.apply(chart)
         knows_the_kinds = {"PYTHONPATH": str(installed)}
         started = [
             env.start_service(name, extra_env=knows_the_kinds)
             for name in ("watcher", "scheduler", "secrets-writer")
         ]
+        # Nothing here runs pods: the process is started as its Deployment would.
         (deployment,) = [each for each in chart if each["kind"] == "Deployment"]
         provisioner = Service(
             "filesystem-provisioner",

@@ -6,6 +6,7 @@ everything: it is for tests and for people who look into the streams.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from pathlib import Path
 
 from conductor_dev.api import CONFIG_MAP, Json
 from conductor_dev.errors import DevError
-from conductor_dev.services import SERVICES, Service
+from conductor_dev.services import Service
 
 ADMIN = "conductor-dev"
 CONFIG = "conductor-nats"
+_USER = re.compile(r"user: (\S+)\s+password: \$(\S+)")
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,13 @@ class BrokerUsers:
 
     config: str
     admin_password: str
-    password_files: Mapping[Service, Path]
+    password_files: Mapping[str, Path]
+    """By user."""
 
     def environment_of(self, service: Service) -> dict[str, str]:
         """By its ServiceAccount's name, which its user has too. A service that the manifests do not know has none."""
-        if service not in self.password_files:
-            return {}
-        return {"NATS_USER": service.service_account, "NATS_PASSWORD_FILE": str(self.password_files[service])}
+        file = self.password_files.get(service.service_account)
+        return {"NATS_USER": service.service_account, "NATS_PASSWORD_FILE": str(file)} if file else {}
 
 
 def make_users(installation: Sequence[Json], folder: Path) -> BrokerUsers:
@@ -39,13 +41,13 @@ def make_users(installation: Sequence[Json], folder: Path) -> BrokerUsers:
     authorization = _authorization(installation)
     folder.mkdir(parents=True, exist_ok=True)
     variables, files = [], {}
-    for service in SERVICES:
+    for user, variable in _USER.findall(authorization):
         # A letter first: the configuration's parser would read digits as a number.
         password = f"p{secrets.token_hex(16)}"
-        variables.append(f"{service.name.upper().replace('-', '_')}_PASSWORD: {password}")
-        files[service] = folder / service.name
-        files[service].touch(mode=0o600)
-        files[service].write_text(password)
+        variables.append(f"{variable}: {password}")
+        files[user] = folder / user
+        files[user].touch(mode=0o600)
+        files[user].write_text(password)
     admin_password = f"p{secrets.token_hex(16)}"
     admin = f"users = [\n{{user: {ADMIN}, password: {admin_password}}}"
     config = "\n".join([*variables, authorization.replace("users = [", admin, 1)])

@@ -111,7 +111,7 @@ class TestRDS(Conformance):
     @pytest.fixture
     def subject(self, moto: Moto) -> Subject:
         return Subject(
-            driver="aws: RDSInstance",
+            driver="RDSInstance",
             kind=KIND,
             factory=Drivers(),
             stand_in=Rds(moto),

@@ -106,7 +106,7 @@ class TestPostgreSQL(Conformance):
     @pytest.fixture
     def subject(self, postgres_engine: Any, proxy: TcpProxy) -> Subject:
         return Subject(
-            driver="sql: SQLDatabase",
+            driver="SQLDatabase",
             kind=KIND,
             factory=Drivers(postgres_engine, proxy),
             stand_in=Server(postgres_engine, proxy),

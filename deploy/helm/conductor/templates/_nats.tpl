@@ -18,7 +18,7 @@ authorization {
       permissions {
         publish {
           allow: [{{ include "conductor.natsReading" . }}, "conductor.objects.>"]
-          deny: [{{ include "conductor.natsOthers" "watcher" }}]
+          deny: [{{ include "conductor.natsOthers" (dict "root" . "name" "watcher") }}]
         }
         subscribe: "_INBOX.>"
       }
@@ -29,7 +29,7 @@ authorization {
       permissions {
         publish {
           allow: [{{ include "conductor.natsReading" . }}]
-          deny: [{{ include "conductor.natsOthers" "scheduler" }}]
+          deny: [{{ include "conductor.natsOthers" (dict "root" . "name" "scheduler") }}]
         }
         subscribe: "_INBOX.>"
       }
@@ -41,7 +41,7 @@ authorization {
       permissions {
         publish {
           allow: [{{ include "conductor.natsReading" $ }}, {{ include "conductor.natsWorking" . }}]
-          deny: [{{ include "conductor.natsOthers" . }}]
+          deny: [{{ include "conductor.natsOthers" (dict "root" $ "name" .) }}]
         }
         subscribe: "_INBOX.>"
       }
@@ -51,9 +51,9 @@ authorization {
 }
 {{- end }}
 
-{{/* The services that take work from the bus; the others only read it, or fill it. */}}
+{{/* Those that take work from the bus; the others only read it, or fill it. */}}
 {{- define "conductor.workers" -}}
-aws-provisioner gcp-provisioner sql-provisioner secrets-writer
+{{ list "aws-provisioner" "gcp-provisioner" "sql-provisioner" "secrets-writer" | concat .Values.nats.extraWorkers | uniq | join " " }}
 {{- end }}
 
 {{/* Readers make consumers of random names, which no subject can tell from others: hence natsOthers. */}}
@@ -69,7 +69,7 @@ aws-provisioner gcp-provisioner sql-provisioner secrets-writer
 {{/* The work of the others: what a service may do to consumers, it may not do to theirs. */}}
 {{- define "conductor.natsOthers" -}}
 {{- $subjects := list -}}
-{{- range without (include "conductor.workers" . | splitList " ") . -}}
+{{- range without (include "conductor.workers" .root | splitList " ") .name -}}
 {{- $worker := . -}}
 {{- range list "CREATE" "INFO" "DELETE" "MSG.NEXT" -}}
 {{- $subjects = append $subjects (printf "$JS.API.CONSUMER.%s.CONDUCTOR_OBJECTS.%s" . $worker | quote) -}}
