@@ -178,7 +178,7 @@ async def test_a_service_may_publish_at_the_broker_what_the_manifests_allow_it(
 ) -> None:
     (watcher,) = [service for service in SERVICES if service.name == "watcher"]
     given = environment.environment_of(watcher)
-    password = environment.folder / "broker-users" / "watcher"
+    password = environment.folder / "broker-users" / "conductor-watcher"
     assert given["NATS_PASSWORD_FILE"] == str(password)
     refusals = asyncio.Queue[Exception]()
 
