@@ -1,4 +1,8 @@
-"""Write a provisioner: a ``Driver`` for one kind of external resource; the library does the rest."""
+"""Write a provisioner: a ``Driver`` for one kind of external resource; the library does the rest.
+
+Read in this order: ``driver`` and ``errors`` (what is yours), ``provisioner`` (a process of it), ``managed`` (the life of a
+resource), ``decide`` and ``status`` (pure), ``accounts`` and ``gate`` (where calls go, and when they do not), ``sweep``.
+"""
 
 from conductor_provisioner.driver import (
     NOT_THERE,
