@@ -111,7 +111,15 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.view.claims)
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
-        claim = self.view.claims[data.draw(st.sampled_from(sorted(self.view.claims)))]
+        self.settle_one(self.view.claims[data.draw(st.sampled_from(sorted(self.view.claims)))])
+
+    @precondition(lambda self: self.view.claims)
+    @rule()
+    def settle_all(self) -> None:
+        for _, claim in sorted(self.view.claims.items()):
+            self.settle_one(claim)
+
+    def settle_one(self, claim: MySQLInstance) -> None:
         before = self.limited()
         self.carry_out_decision(claim)
         for name, (taken, most) in self.limited().items():
