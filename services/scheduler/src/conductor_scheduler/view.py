@@ -56,6 +56,8 @@ class View:
     """The present state, by key. Objects are immutable; the view replaces them."""
 
     on_change: Callable[[Change], None] = _nobody
+    on_freed: Callable[[Change], None] = _nobody
+    """Told what was reserved and not made: nothing has changed but for those who wait for its place."""
     claims: dict[ObjectKey, Claim] = field(default_factory=dict)
     concretes: dict[ObjectKey, Concrete] = field(default_factory=dict)
     classes: dict[ObjectKey, ResourceClass] = field(default_factory=dict)
@@ -166,7 +168,7 @@ class View:
             return
         self._restate_claims_of(draft)
         if draft.key not in self.concretes:
-            self.on_change(Change(draft.key, draft, None))
+            self.on_freed(Change(draft.key, draft, None))
 
     def claim_of(self, ref: ClaimRef) -> Claim | None:
         """The claim that a reference means: the one with its uid, whatever bears the name now."""
