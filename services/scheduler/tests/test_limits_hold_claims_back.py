@@ -185,7 +185,7 @@ class Waiting:
 
     def woken_by(self, change):
         told = []
-        self.view.on_change = told.append
+        self.view.on_change = self.view.on_freed = told.append
         change()
         found = [helped(each, self.refused, self.view, POLICY) for each in told]
         return {claim.metadata.name for each in found for claim in each}

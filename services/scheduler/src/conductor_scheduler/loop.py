@@ -67,7 +67,7 @@ class Scheduler:
         now: Callable[[], datetime],
         compare_every: float = _COMPARE_EVERY,
     ) -> None:
-        self.view = View(on_change=self._changed)
+        self.view = View(on_change=self._changed, on_freed=self._wake)
         self._kube = kube
         self._metrics = metrics
         self._compare_every = compare_every
@@ -206,6 +206,10 @@ class Scheduler:
                 self._dirty.mark(key)
         for key in accounted(change, self.view):
             self._dirty.mark(key)
+        self._wake(change)
+
+    def _wake(self, change: Change) -> None:
+        """Waiting claims that may find now what they did not find before."""
         for claim in helped(change, self._settler.waiting, self.view, self._settler.policy):
             self._dirty.mark(claim.key)
 
