@@ -78,8 +78,8 @@ EVERYWHERE: dict[str, dict[str, set[str]]] = {
         ACCESS_REVIEWS: {"create"},
     },
     "aws-provisioner": {
-        RDS: {"get", "list", "patch"},
-        f"{RDS}/status": {"patch"},
+        **{kind: {"get", "list", "patch"} for kind in (RDS, S3_BUCKET)},
+        **{f"{kind}/status": {"patch"} for kind in (RDS, S3_BUCKET)},
         PROVIDER_CONFIGS: {"get", "patch"},
         f"{PROVIDER_CONFIGS}/status": {"patch"},
         EVENTS: {"create", "patch"},

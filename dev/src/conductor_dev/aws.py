@@ -78,20 +78,23 @@ class Aws(ABC):
     def stop(self) -> None: ...
 
     def rds(self) -> RDSClient:
+        connection: RDSClient = self.client("rds")
+        return connection
+
+    def client(self, service: str) -> Any:
         """A boto3 client with the same connection as the services have."""
         import boto3  # noqa: PLC0415 - half a second that only those pay who look into the cloud
 
         given = self.service_environment
         client: Any = boto3.client
-        connection: RDSClient = client(
-            "rds",
+        return client(
+            service,
             endpoint_url=given.get("AWS_ENDPOINT_URL"),
             region_name=given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or REGION,
             aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
             aws_session_token=given.get("AWS_SESSION_TOKEN"),
         )
-        return connection
 
     def __enter__(self) -> Self:
         return self

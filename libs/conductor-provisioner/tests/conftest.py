@@ -110,6 +110,8 @@ class Cloud:
     things: dict[str, Thing] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
     creates: list[str] = field(default_factory=list)
+    leftovers: set[str] = field(default_factory=set)
+    """Names of things that are gone and have left something behind."""
     fails_next: dict[str, ProviderError] = field(default_factory=dict)
     """By call: what it raises, once, without having had an effect."""
     loses_next: set[str] = field(default_factory=set)
@@ -207,6 +209,8 @@ class BoxDriver:
     async def observe(self, resource: Resource[BoxSpec, BoxStatus]) -> Observation[BoxStatus]:
         name = resource.external_name
         found = await self.cloud.call("observe", name, lambda: self.cloud.things.get(name))
+        if found is None and name in self.cloud.leftovers:
+            return Observation(exists=False, leftovers=True)
         return self._seen(resource, found)
 
     async def create(self, resource: Resource[BoxSpec, BoxStatus]) -> Observation[BoxStatus]:
@@ -237,10 +241,16 @@ class BoxDriver:
 
     async def delete(self, resource: Resource[BoxSpec, BoxStatus], observed: Observation[BoxStatus]) -> None:
         name, unlock = resource.external_name, not resource.spec.locked
+        if observed.leftovers:
+            self.cloud.leftovers.discard(name)
+            return
         await self.cloud.call("delete", name, lambda: self.cloud.remove(name, unlock=unlock))
 
     async def release(self, resource: Resource[BoxSpec, BoxStatus], observed: Observation[BoxStatus]) -> None:
         name, tags = resource.external_name, resource.owner.tags
+        if observed.leftovers:
+            self.cloud.leftovers.discard(name)
+            return
         await self.cloud.call("release", name, lambda: self.cloud.untag(name, tags))
 
     def _credentials(self, resource: Resource[BoxSpec, BoxStatus]) -> tuple[str, str]:

@@ -219,6 +219,21 @@ async def test_what_was_retained_is_nobodys_and_can_be_given_to_another_object(
     assert world.cloud.things[name].tags["conductor.io/concrete-uid"] == "another-uid"
 
 
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+async def test_what_is_left_of_a_resource_that_vanished_goes_with_its_object(
+    world: Any, build: Any, policy: str
+) -> None:
+    world.cluster.put(build(rebindPolicy=policy))
+    await world.comes_to_rest()
+    name = world.object.status.external_name
+    del world.cloud.things[name]
+    world.cloud.leftovers.add(name)
+    world.delete()
+    await world.comes_to_rest()
+    assert world.gone
+    assert world.cloud.leftovers == set()
+
+
 async def test_a_cloud_that_refuses_to_take_tags_off_keeps_no_object(world: Any, build: Any) -> None:
     world.cluster.put(build())
     await world.comes_to_rest()

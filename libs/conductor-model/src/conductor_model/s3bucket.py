@@ -144,7 +144,7 @@ class S3BucketStatus(ConcreteStatus):
     region: Text | None = Field(None, description="Where it is.")
     arn: Text | None = Field(None, description="The bucket's ARN.")
     endpoint_url: Text | None = Field(None, description="The URL of the S3 API that serves it.")
-    user_name: Text | None = Field(None, description="The IAM user whose access key claims get.")
+    user_arn: Text | None = Field(None, description="The IAM user whose access key claims get.")
 
 
 class S3Bucket(Concrete):

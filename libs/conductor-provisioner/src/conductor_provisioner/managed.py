@@ -296,7 +296,8 @@ class ManagedReconciler(Generic[ConcreteT]):
                 return
             resource = self._resource(concrete, name, None)
             observed = await driver.observe(resource)
-            if observed.exists and observed.ownership is Ownership.OURS:
+            ours = observed.exists and observed.ownership is Ownership.OURS
+            if ours or observed.leftovers:
                 await driver.release(resource, observed)
         except Retryable:
             raise

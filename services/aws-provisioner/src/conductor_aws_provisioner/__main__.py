@@ -14,10 +14,12 @@ import sys
 
 from conductor_aws_provisioner import VERSION
 from conductor_aws_provisioner.rds import RDSDrivers
+from conductor_aws_provisioner.s3 import S3Drivers
 from conductor_model.rds import RDSInstance
+from conductor_model.s3bucket import S3Bucket
 from conductor_provisioner.provisioner import main
 
 NAME = "aws-provisioner"
 
 if __name__ == "__main__":
-    sys.exit(main(NAME, {RDSInstance: RDSDrivers()}, version=VERSION))
+    sys.exit(main(NAME, {RDSInstance: RDSDrivers(), S3Bucket: S3Drivers()}, version=VERSION))

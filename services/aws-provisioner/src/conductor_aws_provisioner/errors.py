@@ -1,7 +1,9 @@
 """Sorts what AWS answers into the errors that a provisioner knows.
 
 Sources: "Common Errors" and the errors of CreateDBInstance, ModifyDBInstance, DeleteDBInstance and
-DescribeDBInstances in the Amazon RDS API Reference; "Error retries" in the AWS SDKs and Tools Reference Guide.
+DescribeDBInstances in the Amazon RDS API Reference; "Error responses" in the Amazon S3 API Reference; the errors of
+CreateUser, CreateAccessKey and DeleteUser in the IAM API Reference; "Error retries" in the AWS SDKs and Tools Reference
+Guide.
 """
 
 from __future__ import annotations
@@ -35,34 +37,47 @@ REFUSAL_CODES = frozenset(
         # Who we are and what we may do.
         "AccessDenied",
         "AccessDeniedException",
+        "AccountProblem",
+        "AllAccessDisabled",
         "AuthFailure",
         "AuthorizationNotFound",
         "ExpiredToken",
         "ExpiredTokenException",
         "IncompleteSignature",
+        "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "KMSKeyNotAccessibleFault",
         "MissingAuthenticationToken",
         "NotAuthorized",
+        "NotSignedUp",
         "OptInRequired",
         "SignatureDoesNotMatch",
         "UnauthorizedOperation",
         "UnrecognizedClientException",
         # What the account still has room for.
         "InstanceQuotaExceeded",
+        "LimitExceeded",
         "StorageQuotaExceeded",
         "SnapshotQuotaExceeded",
+        "TooManyBuckets",
     }
 )
 
 TRANSIENT_CODES = frozenset(
     {
-        # Ours was not the only change under way; it works when the instance has settled.
+        # Ours was not the only change under way, or one of ours is not seen everywhere yet; it works a little later.
+        "ConcurrentModification",
         "DBInstanceAlreadyExists",
         "DBInstanceNotFound",
         "DBInstanceNotFoundFault",
+        "DeleteConflict",
+        "EntityAlreadyExists",
+        "EntityTemporarilyUnmodifiable",
         "InvalidDBInstanceState",
         "InvalidDBInstanceStateFault",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "OperationAborted",
         # Theirs.
         "InsufficientDBInstanceCapacity",
         "InternalError",

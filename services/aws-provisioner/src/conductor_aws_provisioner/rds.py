@@ -25,7 +25,7 @@ from conductor_aws_provisioner.decide import (
 )
 from conductor_aws_provisioner.external import NOTHING, Configuration, MasterCredentials, Observed
 from conductor_aws_provisioner.names import ownership_of
-from conductor_aws_provisioner.session import AwsSession, account_id, sorted_error
+from conductor_aws_provisioner.session import AwsSession, account_id, check_account, sorted_error
 from conductor_model.concrete import Endpoint
 from conductor_model.quantity import Quantity
 from conductor_model.rds import RDSInstanceSpec, RDSInstanceStatus
@@ -268,21 +268,6 @@ class RDSDrivers:
 
     async def close(self, driver: Any) -> None:
         """Nothing is held: a call under way ends by itself, within its timeout."""
-
-
-async def check_account(account: Account, session: AwsSession) -> None:
-    """Raises Refused unless the session is in the account that the ProviderConfig expects."""
-
-    def ask() -> str:
-        try:
-            return account_id(session)
-        except (ClientError, BotoCoreError) as error:
-            raise sorted_error("GetCallerIdentity", account.name, error) from None
-
-    found = await account.calls.blocking("GetCallerIdentity", account.name, ask)
-    if found != account.account:
-        message = f"the credentials are of account {found}, and the ProviderConfig expects {account.account}"
-        raise Refused("GetCallerIdentity", account.name, "WrongAccount", message, reason="WrongAccount")
 
 
 def _seen(resource: _Wanted, found: Observed) -> RDSObservation:

@@ -44,11 +44,16 @@ class AwsSession:
         if auth is not None and auth.role is not None:
             self._session = self._assumed(auth.role, region)
 
-    def client(self, service: str) -> Any:
-        """Of a boto3 service. Retries belong to the reconciler, which survives a crash, and not to botocore."""
+    def client(self, service: str, *, region: str | None = None) -> Any:
+        """Of a boto3 service, in the account's region or another.
+
+        Retries belong to the reconciler, which survives a crash, and not to botocore.
+        """
         session: Any = self._session
         try:
-            return session.client(service, endpoint_url=self._endpoint, config=self._config)
+            return session.client(
+                service, endpoint_url=self._endpoint, region_name=region, config=self._config
+            )
         except NoRegionError as error:
             hint = "set the ProviderConfig's region, AWS_REGION, or a region in the AWS configuration file"
             raise Refused("open", f"Amazon {service}", "NoRegion", f"{error} {hint}") from error
@@ -100,6 +105,21 @@ class AwsSession:
 def account_id(session: AwsSession) -> str:
     """Whose account it is. One blocking call; raises what boto3 raises."""
     return str(session.client("sts").get_caller_identity()["Account"])
+
+
+async def check_account(account: Account, session: AwsSession) -> None:
+    """Raises Refused unless the session is in the account that the ProviderConfig expects."""
+
+    def ask() -> str:
+        try:
+            return account_id(session)
+        except (ClientError, BotoCoreError) as error:
+            raise sorted_error("GetCallerIdentity", account.name, error) from None
+
+    found = await account.calls.blocking("GetCallerIdentity", account.name, ask)
+    if found != account.account:
+        message = f"the credentials are of account {found}, and the ProviderConfig expects {account.account}"
+        raise Refused("GetCallerIdentity", account.name, "WrongAccount", message, reason="WrongAccount")
 
 
 def sorted_error(
