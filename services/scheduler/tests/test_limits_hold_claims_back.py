@@ -11,7 +11,8 @@ from conductor_model.kinds import CLAIM_QUOTA
 from conductor_model.meta import KubeObject
 from conductor_model.refs import ObjectKey
 from conductor_scheduler.config import SchedulerConfig
-from conductor_scheduler.decide import Bind, Provision, Wait, committed, decide, helped
+from conductor_scheduler.decide import Bind, Provision, Wait, committed, decide, helped, nominated
+from conductor_scheduler.explain import explain
 from conductor_scheduler.policy import Policy
 from conductor_scheduler.view import Unreadable
 
@@ -134,6 +135,16 @@ def test_a_bound_claim_stays_bound_when_a_limit_is_lowered(
     assert type(decide(claim, view, POLICY)).__name__ == "Keep"
 
 
+def test_a_bound_claim_is_not_told_that_its_own_resource_exceeds_the_quota(
+    make_claim, make_quota, make_rds, view_of, ref_to
+):
+    claim = make_claim()
+    quota = make_quota(claims=1, scope={"classes": ["fast"]})
+    view = view_of(claim, quota, make_rds(refs=(ref_to(claim),), resourceClass="fast"))
+    (row,) = explain(claim, view, POLICY)["candidates"]
+    assert "quota" not in str(row)
+
+
 def test_a_quota_that_cannot_be_read_holds_the_claims_of_its_namespace_back(make_claim, make_rds, view_of):
     claim, key = make_claim(), ObjectKey(CLAIM_QUOTA.group_kind, "team-a", "team")
     head = {"apiVersion": "core.conductor.io/v1alpha1", "kind": "ClaimQuota"}
@@ -167,6 +178,17 @@ def test_a_class_at_its_limit_is_passed_over_and_says_so(make_claim, make_class,
     view.forget(other.key)
     decision = decide(claims[2], view, POLICY)
     assert decision.message == "0/1 fit: best: limit of 1 instances is reached: there are 1"
+
+
+def test_for_a_claim_that_its_quota_holds_back_no_room_is_kept(
+    make_claim, make_quota, make_rds, view_of, ref_to
+):
+    holder, claim = make_claim("holder", **asking("30Gi")), make_claim(**asking("40Gi"))
+    view = view_of(holder, claim, make_rds(maxClaims=3, refs=(ref_to(holder),)))
+    assert nominated(claim, view, POLICY) is not None
+    quota = make_quota(claims=1)
+    view.put(quota.key, quota)
+    assert nominated(claim, view, POLICY) is None
 
 
 class Waiting:

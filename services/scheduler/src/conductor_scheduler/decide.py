@@ -229,7 +229,10 @@ def nominated(claim: Claim, view: View, policy: Policy) -> ObjectKey | None:
     Of several the one of which it lacks least, and none that is kept for a claim that comes before.
     """
     profile, claim = policy.profile_for(claim), view.as_read(claim)
-    judge = Judge(profile, Request(claim, view))
+    request = Request(claim, view)
+    if any(each.plugin.pre_filter(request) is not None for each in profile.pre_filters):
+        return None  # It may have none, whatever becomes free: a quota that is used up keeps nothing from others.
+    judge = Judge(profile, request)
     best: tuple[float, tuple[str, str, str], ObjectKey] | None = None
     for key, candidate in view.catalog.shelf(claim.key.group_kind).shared.items():
         holder = view.claims.get(view.nominations.get(key, claim.key))

@@ -77,6 +77,8 @@ class Quota:
 
 
 def _covering(claim: Claim, world: World) -> list[ClaimQuota]:
+    if world.bound_to(claim.uid):
+        return []  # It asks for no more than it has.
     quotas = world.quotas_in(claim.metadata.namespace)
     return [each for each in quotas if each.spec.scope.covers_kind(claim.key.group_kind)]
 
