@@ -28,7 +28,7 @@ from conductor_dev.progress import Progress
 from conductor_dev.services import Service
 from conductor_dev.teller import SILENCE, Teller
 from conductor_dev.waiting import wait_until
-from conductor_model.kinds import RDS_INSTANCE, RESOURCE_CLASS
+from conductor_model.kinds import PROVIDER_CONFIG, RDS_INSTANCE, RESOURCE_CLASS, SQL_DATABASE
 
 BREAKS = "import sys; sys.exit('it lost its way')"
 
@@ -119,7 +119,7 @@ def test_in_a_cluster_that_stays_all_that_it_made_is_removed_and_what_stays_is_t
     told = io.StringIO()
     assert demo.main(told, in_it(cluster)) == 0
     assert cluster.api.find(NAMESPACES, None, NAMESPACE) is None
-    for kind in (RDS_INSTANCE, RESOURCE_CLASS, SECRET):
+    for kind in (RDS_INSTANCE, SQL_DATABASE, RESOURCE_CLASS, PROVIDER_CONFIG, SECRET):
         assert cluster.api.list(kind) == [], kind
     assert cluster.api.get(NAMESPACES, None, SYSTEM)
     assert "left nothing behind" not in told.getvalue()

@@ -31,6 +31,8 @@ def test_the_demo_ends_well_and_leaves_no_process_and_no_file(tmp_path: Path) ->
         "password  ********",
         "Exactly the 2 expected instances",
         "Exactly the 1 expected instance,",
+        "provisioning orders-db-",
+        "and read it back: 1, a database",
     ):
         assert told in done.stdout, done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,9 @@
-"""``make demo``: two claims from manifest to connection, on real parts, told as it happens; then nothing is left.
+"""``make demo``: three claims from manifest to connection, on real parts, told as it happens; then nothing is left.
 
 The story is the design's: a claim that names an administrator's resource binds to it; a second claim finds no free one,
-and a class makes it a new one in AWS. Every line that is printed was read from the API server or from AWS.
+and a class makes it a new one in AWS; a third gets a database on a PostgreSQL server that is there already, and an
+application writes to it and reads from it, with nothing but the claim's Secret. Every line
+that is printed was read from the API server, or from AWS or that server.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -17,6 +20,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO, TypeVar
+
+import psycopg
+from psycopg import sql
 
 from conductor_dev import guest
 from conductor_dev.api import CONFIG_MAP, SECRET, SERVICE, Json, objects_in
@@ -28,14 +34,16 @@ from conductor_dev.environment import LOGS, Environment, remove_all_but_logs
 from conductor_dev.environment import NAMESPACE as SYSTEM
 from conductor_dev.errors import DevError
 from conductor_dev.guest import CLASS, NAMESPACE, OFFERED
+from conductor_dev.postgres import PostgreSQL
 from conductor_dev.progress import Progress
 from conductor_dev.teller import Teller
 from conductor_dev.waiting import wait_until
-from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE
-from conductor_model.refs import ResourceType
+from conductor_model.kinds import BY_GROUP_KIND, MYSQL_INSTANCE, POSTGRESQL_INSTANCE, RDS_INSTANCE
+from conductor_model.refs import GroupVersionKind, ResourceType
 
 EXAMPLES = ROOT / "examples"
-STATIC, DYNAMIC = "wordpress-db", "wordpress-sessions"
+STATIC, DYNAMIC, SHARED = "wordpress-db", "wordpress-sessions", "orders-db"
+CLAIMS = ((MYSQL_INSTANCE, STATIC), (MYSQL_INSTANCE, DYNAMIC), (POSTGRESQL_INSTANCE, SHARED))
 UID_TAG = "conductor.io/concrete-uid"
 MASK = "********"
 PATIENCE, PATIENCE_WITH_STAND_IN = 1800.0, 120.0
@@ -71,7 +79,7 @@ def _run(folder: Path, environ: Mapping[str, str], out: TextIO) -> str:
     if named := environ.get("KUBECONFIG"):
         guest.refuse_what_exists(open_named_cluster(named, folder).api)
     with Environment.start(folder, environ=environ, progress=progress) as environment:
-        with progress.step("starting watcher, scheduler, aws-provisioner and secrets-writer"):
+        with progress.step("starting watcher, scheduler, provisioners and secrets-writer"):
             environment.start_services()
         Story(environment, Teller(out)).tell()
         with progress.step("stopping everything"):
@@ -112,6 +120,8 @@ class Story:
             self._a_claim_is_provisioned_for()
             self._the_cloud_holds_what_it_should((STATIC, DYNAMIC))
             self._a_claim_is_deleted()
+            self._a_server_is_shared()
+            self._an_application_connects()
         except BaseException:
             self._clean_up_after_failure()
             raise
@@ -133,7 +143,7 @@ class Story:
             self._teller.say(f"That was not possible: {error}\n{guest.WHERE_TO_LOOK}")
 
     def _clean_up(self) -> None:
-        guest.remove_what_the_demo_made(self._api, (STATIC, DYNAMIC), self._wait)
+        guest.remove_what_the_demo_made(self._api, CLAIMS, self._wait)
 
     def _wait(self, what: str, condition: Callable[[], Found | None]) -> Found:
         """As `wait_until`, but a part that has ended ends it, and a person is told that it lasts."""
@@ -204,8 +214,43 @@ class Story:
         self._teller.say("  Its Secret, ConfigMap and Service went with it.")
         self._the_cloud_holds_what_it_should((STATIC,))
 
-    def _apply(self, file: str) -> None:
-        for manifest in objects_in(EXAMPLES / file):
+    def _a_server_is_shared(self) -> None:
+        self._teller.chapter(
+            "(c) Shared: a PostgreSQL server that is there already gets a database for a third claim"
+        )
+        self._api.apply(server_administrator(self._env.postgres))
+        self._teller.say(
+            f"  apply Secret {SYSTEM}/{guest.SERVER_ADMIN}: a user of that server with CREATEDB and CREATEROLE"
+        )
+        here = {
+            "spec": {"server": {"engine": "postgres", "host": "localhost", "port": self._env.postgres.port}}
+        }
+        self._apply("provider-config-sql.yaml", here)
+        self._apply("resource-class-sql-shared.yaml")
+        self._apply("postgresql-claim.yaml")
+        claim = self._follow(POSTGRESQL_INSTANCE, NAMESPACE, SHARED, ready, resource=True)
+        self._expect(
+            claim["status"].get("resourceClass") == guest.SHARED_CLASS, "it was made from another class"
+        )
+        self._show_connection(SHARED)
+
+    def _an_application_connects(self) -> None:
+        self._teller.chapter(
+            f"An application connects with nothing but Secret {NAMESPACE}/{SHARED}, by psycopg"
+        )
+        connection = self._values_of(SHARED)
+        with psycopg.connect(connection["uri"], connect_timeout=30) as application:
+            application.execute("CREATE TABLE orders (id int PRIMARY KEY, item text)")
+            application.execute("INSERT INTO orders VALUES (1, 'a database')")
+        # Another connection: what the first one wrote is in the database.
+        with psycopg.connect(connection["uri"], connect_timeout=30) as application:
+            row = application.execute("SELECT id, item, current_database() FROM orders").fetchone()
+        self._expect(row == (1, "a database", connection["database"]), f"it read {row}")
+        self._teller.say(f"  wrote a row to {connection['database']}, and read it back: 1, a database")
+
+    def _apply(self, file: str, change: Json | None = None) -> None:
+        for example in objects_in(EXAMPLES / file):
+            manifest = {**example, "spec": {**example["spec"], **change["spec"]}} if change else example
             metadata = manifest["metadata"]
             place = f"{metadata['namespace']}/" if "namespace" in metadata else ""
             self._teller.say(f"  apply examples/{file}: {manifest['kind']} {place}{metadata['name']}")
@@ -227,7 +272,7 @@ class Story:
             self._teller.way(found)
             bound = found.get("status", {}).get("boundResource")
             made = (
-                self._api.find(RDS_INSTANCE, bound["namespace"], bound["name"])
+                self._api.find(_type_of(bound), bound["namespace"], bound["name"])
                 if resource and bound
                 else None
             )
@@ -244,7 +289,7 @@ class Story:
     def _show_connection(self, name: str) -> None:
         secret = self._api.get(SECRET, NAMESPACE, name)
         self._teller.say(f"  Secret {NAMESPACE}/{name}, type {secret['type']}:")
-        values = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+        values = self._values_of(name)
         for key, value in sorted(values.items()):
             shown = MASK if key == "password" else value.replace(values["password"], MASK)
             self._teller.say(f"      {key:<10}{shown}")
@@ -252,6 +297,10 @@ class Story:
             found = self._api.get(kind, NAMESPACE, name)
             target = found.get("spec", {}).get("externalName")
             self._teller.say(f"  {kind.gvk.kind} {NAMESPACE}/{name}" + (f" -> {target}" if target else ""))
+
+    def _values_of(self, name: str) -> dict[str, str]:
+        data = self._api.get(SECRET, NAMESPACE, name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def _resource_of(self, claim: str) -> Json:
         bound = self._api.get(MYSQL_INSTANCE, NAMESPACE, claim)["status"]["boundResource"]
@@ -277,3 +326,24 @@ class Story:
 def ready(found: Json) -> bool:
     conditions = found.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _type_of(bound: Json) -> ResourceType:
+    return BY_GROUP_KIND[GroupVersionKind.parse(bound["apiVersion"], bound["kind"]).group_kind].type
+
+
+def server_administrator(server: PostgreSQL) -> Json:
+    """A user of the server that may make databases and roles, and no more: made there, and put into a Secret."""
+    name, password = "conductor_admin", secrets.token_urlsafe(24)
+    with server.connect() as connection:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(
+                sql.Identifier(name), sql.Literal(password)
+            )
+        )
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": guest.SERVER_ADMIN, "namespace": SYSTEM},
+        "stringData": {"username": name, "password": password},
+    }

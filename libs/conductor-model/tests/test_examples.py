@@ -29,6 +29,7 @@ NAMES = [
     "resource-class-s3.yaml",
     "s3-bucket.yaml",
     "sql-database.yaml",
+    "provider-config-sql.yaml",
     "resource-class-sql-shared.yaml",
     "postgresql-claim.yaml",
     "resource-class-rds-performance.yaml",

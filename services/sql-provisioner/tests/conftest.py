@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,9 +20,11 @@ from conductor_dev.postgres import PostgreSQL
 from conductor_model.concrete import Endpoint
 from conductor_model.providerconfig import TlsMode
 from conductor_model.sqldatabase import SQLDatabaseSpec, SQLDatabaseStatus, SQLEngine
+from conductor_provisioner.conformance import NotSimulated
 from conductor_provisioner.driver import Observation, Owner, Resource, SecretData
 from conductor_sql_provisioner.driver import SQLDriver
 from conductor_sql_provisioner.mysql import MySQLServer
+from conductor_sql_provisioner.mysql_steps import REGISTRY
 from conductor_sql_provisioner.postgres import PostgreSQLServer
 from conductor_sql_provisioner.server import Address
 
@@ -115,6 +118,17 @@ class Engine(ABC):
     def set_password(self, user: str, password: str) -> None: ...
 
     @abstractmethod
+    def limit(self, database: str, connections: int) -> None: ...
+
+    @abstractmethod
+    def mark(self, database: str, mark: str) -> None:
+        """Somebody else's."""
+
+    @abstractmethod
+    def let_admin_in(self, let_in: bool) -> None:
+        """Whether the server takes connections of our administrator."""
+
+    @abstractmethod
     def age(self, user: str) -> None:
         """Lets the time be over for which the user's password works."""
 
@@ -129,6 +143,8 @@ class Postgres(Engine):
         password = secrets.token_urlsafe(16)
         statement = sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}")
         self.ask(statement.format(sql.Identifier(ADMIN), sql.Literal(password)))
+        self.ask("CREATE ROLE legacy NOLOGIN")
+        self.ask(sql.SQL("GRANT legacy TO {} WITH ADMIN OPTION").format(sql.Identifier(ADMIN)))
         self.address = Address(self.kind, Endpoint(host=server.host, port=server.port), ADMIN, password)
 
         self.tls_port, self.ca = server.tls_port, server.ca
@@ -152,13 +168,27 @@ class Postgres(Engine):
         return {name for (name,) in self.ask("SELECT rolname FROM pg_roles")}
 
     def make(self, database: str) -> None:
-        self.ask(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        self.ask(sql.SQL("CREATE DATABASE {} OWNER legacy").format(sql.Identifier(database)))
 
     def drop(self, database: str) -> None:
         self.ask(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
     def set_password(self, user: str, password: str) -> None:
         self.ask(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
+
+    def limit(self, database: str, connections: int) -> None:
+        name, limit = sql.Identifier(database), sql.Literal(connections)
+        self.ask(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, limit))
+
+    def mark(self, database: str, mark: str) -> None:
+        self.ask(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(mark)))
+
+    def let_admin_in(self, let_in: bool) -> None:
+        admin, limit = sql.Identifier(ADMIN), sql.Literal(-1 if let_in else 0)
+        self.ask(sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(admin, limit))
+        if not let_in:
+            ended = "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE usename = {}"
+            self.ask(sql.SQL(ended).format(sql.Literal(ADMIN)))
 
     def age(self, user: str) -> None:
         self.ask(sql.SQL("ALTER ROLE {} VALID UNTIL '2000-01-01'").format(sql.Identifier(user)))
@@ -204,6 +234,24 @@ class Maria(Engine):
 
     def set_password(self, user: str, password: str) -> None:
         self.ask(f"ALTER USER '{user}'@'%' IDENTIFIED BY '{password}'")
+
+    def limit(self, database: str, connections: int) -> None:
+        marks = self.ask("SELECT name, mark FROM conductor_registry.owned WHERE kind = 'user'")
+        all_marks = dict(self.ask("SELECT name, mark FROM conductor_registry.owned"))
+        uid = json.loads(all_marks[database])["conductor.io/concrete-uid"]
+        for user, mark in marks:
+            if uid in mark:
+                self.ask(f"ALTER USER '{user}'@'%' WITH MAX_USER_CONNECTIONS {connections}")
+
+    def mark(self, database: str, mark: str) -> None:
+        written = "INSERT INTO conductor_registry.owned (kind, name, mark) VALUES ('database', '{}', '{}')"
+        self.ask("CREATE DATABASE IF NOT EXISTS conductor_registry")
+        self.ask(REGISTRY)
+        self.ask(written.format(database, mark))
+
+    def let_admin_in(self, let_in: bool) -> None:
+        if not let_in:
+            raise NotSimulated("MariaDB takes ten connections at least, whatever it is told")
 
     def age(self, user: str) -> None:
         expired = "UPDATE conductor_registry.owned SET expires = UTC_TIMESTAMP() WHERE name = '{}'"

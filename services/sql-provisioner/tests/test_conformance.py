@@ -1,117 +1,109 @@
-"""The SQL driver keeps a driver's promises, on a real PostgreSQL."""
+"""The conformance suite on real servers: PostgreSQL, and MariaDB where it is installed."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from psycopg import sql
 
 from conductor_dev.proxy import TcpProxy
-from conductor_model.concrete import Endpoint
+from conductor_model.providerconfig import Server
 from conductor_model.sqldatabase import KIND
-from conductor_provisioner import Account
-from conductor_provisioner.conformance import Conformance, Fault, NotSimulated, StandIn, Subject
+from conductor_provisioner.conformance import Conformance, Fault, StandIn, Subject
 from conductor_provisioner.driver import Owner, SecretData
-from conductor_sql_provisioner.driver import SQLDriver
 from conductor_sql_provisioner.marks import Mark, Stage
+from conductor_sql_provisioner.servers import SQLServers
+
+if TYPE_CHECKING:
+    from .conftest import Engine, Maria, Postgres
+
+pytestmark = pytest.mark.integration
 
 
-class Server(StandIn):
-    """A PostgreSQL, as its superuser sees it, behind a connection that can be cut."""
+class RealServer(StandIn):
+    """A server, by its superuser's hand. What was there before the test is none of its business."""
 
-    def __init__(self, engine: Any, proxy: TcpProxy) -> None:
+    def __init__(self, engine: Engine, proxy: TcpProxy) -> None:
         self._engine = engine
         self._proxy = proxy
-        self._cut = False
-        self._theirs = f"theirs_{secrets.token_hex(4)}"
-        role, admin = sql.Identifier(self._theirs), sql.Identifier(engine.address.username)
-        engine.ask(sql.SQL("CREATE ROLE {}").format(role))
-        engine.ask(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(role, admin))
+        self._before = (engine.databases(), engine.users())
 
     async def settle(self) -> None:
-        """Nothing takes time: a statement is done when it is answered."""
+        """Nothing there takes time."""
 
     async def external(self) -> Sequence[str]:
-        return sorted(await asyncio.to_thread(self._engine.databases))
+        found = await asyncio.to_thread(self._engine.databases)
+        return sorted(found - self._before[0] - {"conductor_registry"})
 
     async def residue(self) -> Sequence[str]:
-        return sorted(await asyncio.to_thread(self._engine.users))
+        return sorted(await asyncio.to_thread(self._engine.users) - self._before[1])
 
     async def vanish(self, name: str) -> None:
         await asyncio.to_thread(self._engine.drop, name)
 
     async def alter(self, name: str) -> str:
-        await self._ask("ALTER DATABASE {} CONNECTION LIMIT 3", sql.Identifier(name))
+        await asyncio.to_thread(self._engine.limit, name, 99)
         return "connectionLimit"
 
     async def foreign(self, name: str, owner: Owner | None) -> None:
         await asyncio.to_thread(self._engine.make, name)
-        await self._ask("ALTER DATABASE {} OWNER TO {}", sql.Identifier(name), sql.Identifier(self._theirs))
         if owner is not None:
-            mark = sql.Literal(str(Mark.of(owner, Stage.MADE)))
-            await self._ask("COMMENT ON DATABASE {} IS {}", sql.Identifier(name), mark)
+            await asyncio.to_thread(self._engine.mark, name, str(Mark.of(owner, Stage.MADE)))
 
     async def fault(self, fault: Fault | None) -> None:
-        if fault is Fault.THROTTLED:
-            raise NotSimulated("PostgreSQL does not throttle")
+        await asyncio.to_thread(self._engine.let_admin_in, fault is not Fault.THROTTLED)
         if fault is Fault.OUTAGE:
-            await asyncio.to_thread(self._proxy.refuse)
-        elif self._cut:
-            await asyncio.to_thread(self._proxy.heal)
-        self._cut = fault is Fault.OUTAGE
+            self._proxy.refuse()
+        else:
+            self._proxy.heal()
 
     async def accepts(self, name: str, credentials: SecretData) -> bool:
-        def accepts() -> bool:
+        def opens() -> bool:
             try:
                 self._engine.open(credentials, name).close()
             except self._engine.refused:
                 return False
             return True
 
-        return await asyncio.to_thread(accepts)
-
-    async def _ask(self, statement: Any, *parts: sql.Composable) -> None:
-        await asyncio.to_thread(self._engine.ask, sql.SQL(statement).format(*parts))
+        return await asyncio.to_thread(opens)
 
 
-class Drivers:
-    """``driver.DriverFactory`` for the server behind the proxy."""
+@pytest.fixture
+def subject_of() -> Iterator[Callable[[Engine, Mapping[str, Any]], Subject]]:
+    """The driver on a server, through a proxy that can be cut."""
+    proxies: list[TcpProxy] = []
 
-    def __init__(self, engine: Any, proxy: TcpProxy) -> None:
-        self._engine = engine
-        self._endpoint = Endpoint(host="127.0.0.1", port=proxy.port)
+    def make(engine: Engine, more: Mapping[str, Any]) -> Subject:
+        endpoint = engine.address.endpoint
+        proxies.append(TcpProxy(endpoint.host, endpoint.port))
+        server = {"engine": engine.kind.value, "host": "127.0.0.1", "port": proxies[-1].port}
+        login = {"username": engine.address.username, "password": engine.address.password}
+        return Subject(
+            kind=KIND,
+            factory=SQLServers(),
+            stand_in=RealServer(engine, proxies[-1]),
+            spec={"engine": engine.kind.value, "connectionLimit": 20},
+            changed={"connectionLimit": 30},
+            invalid={"characterSet": "klingon"},
+            account={"secret": SecretData(login), "settings": {"server": Server.model_validate(server)}},
+            sample=4,
+            **more,
+        )
 
-    async def open(self, account: Account) -> SQLDriver:
-        address = replace(self._engine.address, endpoint=self._endpoint)
-        driver: SQLDriver = self._engine.driver(account.calls, address)
-        return driver
-
-    async def close(self, driver: Any) -> None:
-        await driver.close()
+    yield make
+    for proxy in proxies:
+        proxy.close()
 
 
-@pytest.mark.integration
 class TestPostgreSQL(Conformance):
     @pytest.fixture
-    def proxy(self, postgres_engine: Any) -> Iterator[TcpProxy]:
-        endpoint = postgres_engine.address.endpoint
-        with TcpProxy(endpoint.host, endpoint.port) as proxy:
-            yield proxy
+    def subject(self, postgres_engine: Postgres, subject_of: Callable[..., Subject]) -> Subject:
+        return subject_of(postgres_engine, {"driver": "sql: SQLDatabase on PostgreSQL"})
 
+
+class TestMariaDB(Conformance):
     @pytest.fixture
-    def subject(self, postgres_engine: Any, proxy: TcpProxy) -> Subject:
-        return Subject(
-            driver="SQLDatabase",
-            kind=KIND,
-            factory=Drivers(postgres_engine, proxy),
-            stand_in=Server(postgres_engine, proxy),
-            spec={"engine": "postgres", "connectionLimit": 7},
-            changed={"connectionLimit": 9},
-            invalid={"characterSet": "NOSUCHSET"},
-            sample=4,
-        )
+    def subject(self, maria_engine: Maria, subject_of: Callable[..., Subject]) -> Subject:
+        return subject_of(maria_engine, {"driver": "sql: SQLDatabase on MariaDB"})

@@ -27,7 +27,7 @@ from conductor_sql_provisioner.state import (
     TakeDatabase,
 )
 
-_TABLE = """
+REGISTRY = """
 CREATE TABLE IF NOT EXISTS conductor_registry.owned (
     kind VARCHAR(16) NOT NULL,
     name VARCHAR(128) NOT NULL,
@@ -43,7 +43,7 @@ def carry_out(cursor: Cursor, step: Step, names: Names) -> None:
     match step:
         case Reserve(mark):
             cursor.execute("CREATE DATABASE IF NOT EXISTS conductor_registry")
-            cursor.execute(_TABLE)
+            cursor.execute(REGISTRY)
             _write(cursor, "record", names.owner, mark)
         case MakeDatabase():
             _make(cursor, names, step)

@@ -24,11 +24,17 @@ from psycopg import AsyncConnection
 
 from conductor_model.providerconfig import TlsMode
 from conductor_provisioner.driver import Calls
-from conductor_provisioner.errors import ProviderError, Refused, Terminal, Transient
+from conductor_provisioner.errors import ProviderError, Refused, Terminal, Throttled, Transient
 from conductor_sql_provisioner.marks import Mark
 from conductor_sql_provisioner.names import Names, Slot
 from conductor_sql_provisioner.postgres_steps import Connection, carry_out, row
-from conductor_sql_provisioner.server import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, Address, Marked
+from conductor_sql_provisioner.server import (
+    CONNECT_TIMEOUT,
+    STATEMENT_TIMEOUT,
+    TOO_MANY_CONNECTIONS,
+    Address,
+    Marked,
+)
 from conductor_sql_provisioner.state import AddExtensions, Found, FoundDatabase, FoundUser, Step
 
 T = TypeVar("T")
@@ -49,7 +55,7 @@ _REFUSAL = re.compile(r"failed: [^\s:]+:  (.+)", re.DOTALL)
 """The server's own words in the text of a failed connection, for which libpq has no code. Two spaces, in any language."""
 _FULL = re.compile("too many connections|connection slots")
 """Said only to whom it would have let in."""
-_PASSING = re.compile(f"starting up|shutting down|recovery|not yet accepting|{_FULL.pattern}")
+_PASSING = re.compile("starting up|shutting down|recovery|not yet accepting")
 
 _ROLES = """
 SELECT rolname, rolcanlogin, CASE WHEN isfinite(rolvaliduntil) THEN rolvaliduntil END,
@@ -123,7 +129,7 @@ class PostgreSQLServer:
                 connection = await self._open(names.database, user, password)
             except psycopg.OperationalError as error:
                 words = _refusal(error)
-                if words is None or (_PASSING.search(words) and not _FULL.search(words)):
+                if words is None or _PASSING.search(words):
                     raise
                 return _FULL.search(words) is not None
             async with connection:
@@ -181,11 +187,8 @@ class PostgreSQLServer:
 
     @contextlib.asynccontextmanager
     async def _connection(self, database: str) -> AsyncIterator[Connection]:
-        connection: Connection | None = None
-        if database == _MAINTENANCE:
-            while self._idle and (connection is None or connection.closed):
-                connection = self._idle.pop()
-        if connection is None or connection.closed:
+        connection = await self._idle_one() if database == _MAINTENANCE else None
+        if connection is None:
             connection = await self._open(database, self._address.username, self._address.password)
         try:
             yield connection
@@ -196,6 +199,18 @@ class PostgreSQLServer:
             self._idle.append(connection)
         else:
             await connection.close()
+
+    async def _idle_one(self) -> Connection | None:
+        """A connection of before that the server has not closed since."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                await connection.execute("SELECT 1")
+            except psycopg.Error:
+                await connection.close()
+            else:
+                return connection
+        return None
 
     async def _open(self, database: str, user: str, password: str) -> Connection:
         endpoint = self._address.endpoint
@@ -221,6 +236,8 @@ def sort(action: str, target: str, error: psycopg.Error) -> ProviderError:
     code = error.sqlstate
     if code is None:
         refusal = _refusal(error)
+        if refusal is not None and _FULL.search(refusal):
+            return Throttled(action, target, "TooManyConnections", refusal, retry_after=TOO_MANY_CONNECTIONS)
         if refusal is not None and not _PASSING.search(refusal):
             return Refused(action, target, "LoginRefused", refusal)
         words = str(error).strip() if isinstance(error, psycopg.OperationalError) else type(error).__name__

@@ -16,6 +16,8 @@ from conductor_sql_provisioner.state import Found, Step
 CONNECT_TIMEOUT = 10
 STATEMENT_TIMEOUT = 120
 """Seconds. A database of its size takes a while to drop."""
+TOO_MANY_CONNECTIONS = 5.0
+"""Seconds for which a server is left alone that takes no more of them."""
 
 
 @dataclass(frozen=True, slots=True)
