@@ -102,7 +102,7 @@ class Catalog:
         if known is None or known[0] is not source:
             known = self._from_class[key] = (source, {})
         overrides = claim.overrides(source.template.spec)
-        shape = json.dumps(overrides, sort_keys=True, default=str)
+        shape = json.dumps(overrides, sort_keys=True, default=str) if overrides else ""
         candidate = known[1].get(shape)
         if candidate is None:
             if len(known[1]) >= _SHAPES:
@@ -130,7 +130,7 @@ class Catalog:
         candidate = Candidate(key, offer, concrete=concrete, vacant=is_vacant(concrete, self._world))
         reason = why_full(concrete)
         full = (reason, _admission(offer)) if reason is not None else None
-        held = self._held[key] = _Held(candidate, _signature(offer), full)
+        held = self._held[key] = _Held(candidate, (candidate.vacant, *_signature(offer)), full)
         self._named.setdefault(key.name, {})[key] = None
         for kind in offer.implements:
             shelf = self._shelves.setdefault(kind, Shelf())

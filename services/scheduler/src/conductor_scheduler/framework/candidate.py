@@ -50,7 +50,9 @@ class Candidate:
     vacant: bool = True
     """Ready, and with a place that is kept for nobody; of a class: always."""
 
-    @property
-    def order(self) -> tuple[str, str, str]:
-        """By kind, namespace and name: how candidates are listed, and how ties break."""
-        return self.key.group_kind.kind, self.key.namespace, self.key.name
+    order: tuple[str, str, str] = field(init=False)
+    """By kind, namespace and name: how candidates are listed, and how ties break."""
+
+    def __post_init__(self) -> None:
+        key = self.key
+        object.__setattr__(self, "order", (key.group_kind.kind, key.namespace, key.name))

@@ -66,12 +66,12 @@ class Evaluation:
     """The outcome for one claim. ``ranked`` is consumed until a candidate is accepted; ``refuse`` tells of others."""
 
     total: int = 0
-    _fitting: list[tuple[float, list[Candidate]]] = field(default_factory=list)
+    _fitting: list[tuple[float, Sequence[Candidate]]] = field(default_factory=list)
     _fit: int = 0
     _refused: Counter[str] = field(default_factory=Counter)
     _barred: Counter[str] = field(default_factory=Counter)
     _plugins: set[str] = field(default_factory=set)
-    _examples: dict[str, list[tuple[Candidate, Refusal]]] = field(default_factory=dict)
+    _examples: dict[str, list[tuple[Refusal, Sequence[Candidate]]]] = field(default_factory=dict)
 
     def ranked(self) -> Iterator[Candidate]:
         """Best first. The first one costs a look at each group; only who asks for more pays for the order."""
@@ -87,7 +87,7 @@ class Evaluation:
         ]
         yield from (candidate for _, _, candidate in sorted(rest, key=lambda each: each[:2]))
 
-    def accept(self, score: float, candidates: list[Candidate]) -> None:
+    def accept(self, score: float, candidates: Sequence[Candidate]) -> None:
         self.total += len(candidates)
         self._fit += len(candidates)
         self._fitting.append((score, candidates))
@@ -100,8 +100,7 @@ class Evaluation:
 
     def refuse(self, plugin: str, refusal: Refusal, candidates: Sequence[Candidate]) -> None:
         self.refuse_more(plugin, refusal.reason, len(candidates))
-        examples = self._examples.setdefault(refusal.reason, [])
-        examples.extend((candidate, refusal) for candidate in candidates[:NAMED])
+        self._examples.setdefault(refusal.reason, []).append((refusal, candidates))
 
     def bar(self, plugin: str, refusal: Refusal, count: int) -> None:
         """Count candidates that are not to be named."""
@@ -120,8 +119,12 @@ class Evaluation:
         shown: list[tuple[Candidate, Refusal]] = []
         all_of_them = sum(self._refused.values()) <= NAMED
         for reason, _ in reasons:
-            examples = sorted(self._examples[reason], key=lambda example: example[0].order)
-            shown.extend(examples if all_of_them else examples[:1])
+            groups = self._examples.get(reason, [])
+            if all_of_them:
+                shown.extend((candidate, refusal) for refusal, group in groups for candidate in group)
+            elif groups:
+                refusal, group = min(groups, key=lambda each: each[1][0].order)
+                shown.append((group[0], refusal))
         shown.sort(key=lambda example: example[0].order)
         barred = tuple(sorted(self._barred.items()))
         return Tally(self.total, self._fit, tuple(reasons), tuple(shown), barred, frozenset(self._plugins))
@@ -135,6 +138,7 @@ class Judge:
         self._bars: list[tuple[str, OfferCheck]] = []
         self._offer_checks: list[tuple[str, OfferCheck]] = []
         self._checks: list[tuple[str, CandidateCheck]] = []
+        self._checks_of_vacant: list[tuple[str, CandidateCheck]] = []
         self._offer_ratings: list[tuple[str, float, OfferRating]] = []
         self._ratings: list[tuple[str, float, CandidateRating]] = []
         for bar in profile.bars:
@@ -146,6 +150,8 @@ class Judge:
         for each in profile.filters:
             if (check := each.plugin.filter(request)) is not None:
                 self._checks.append((each.name, check))
+                if not getattr(each.plugin, "unless_vacant", False):
+                    self._checks_of_vacant.append((each.name, check))
         for offer_score in profile.offer_scores:
             if (offer_rating := offer_score.plugin.score_offer(request)) is not None:
                 self._offer_ratings.append((offer_score.name, offer_score.weight, offer_rating))
@@ -154,7 +160,7 @@ class Judge:
                 self._ratings.append((score.name, score.weight, rating))
 
     def evaluate(self, groups: Iterable[Sequence[Candidate]]) -> Evaluation:
-        """Judge groups of equal offers; each group is in order and not empty."""
+        """Judge groups of equal offers; each group is in order, not empty, and vacant as a whole or not at all."""
         evaluation = Evaluation()
         for group in groups:
             offer = group[0].offer
@@ -166,8 +172,8 @@ class Judge:
             if against is not None:
                 evaluation.refuse(*against, group)
                 continue
-            fitting = list(group)
-            if self._checks:
+            fitting = group
+            if self._checks_of(group[0]):
                 fitting = []
                 for candidate in group:
                     found = self._against_candidate(candidate)
@@ -200,7 +206,10 @@ class Judge:
         cut = tuple((name, _cut(score)) for name, _, score in scores)
         return Verdict(candidate, scores=cut, total=sum(weight * _cut(score) for _, weight, score in scores))
 
-    def _accept(self, evaluation: Evaluation, offer: Offer, fitting: list[Candidate]) -> None:
+    def _checks_of(self, candidate: Candidate) -> list[tuple[str, CandidateCheck]]:
+        return self._checks_of_vacant if candidate.vacant else self._checks
+
+    def _accept(self, evaluation: Evaluation, offer: Offer, fitting: Sequence[Candidate]) -> None:
         if not fitting:
             return
         shared = sum(weight * _cut(rating(offer)) for _, weight, rating in self._offer_ratings)
@@ -229,7 +238,7 @@ class Judge:
         return None
 
     def _against_candidate(self, candidate: Candidate) -> tuple[str, Refusal] | None:
-        for name, check in self._checks:
+        for name, check in self._checks_of(candidate):
             refusal = check(candidate)
             if refusal is not None:
                 return name, refusal

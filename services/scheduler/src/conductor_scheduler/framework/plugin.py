@@ -88,7 +88,10 @@ class OfferFilter(Protocol):
 
 @runtime_checkable
 class Filter(Protocol):
-    """Judges a candidate by whatever it is, or by what else there is in the world."""
+    """Judges a candidate by whatever it is, or by what else there is in the world.
+
+    One with an attribute ``unless_vacant = True`` has nothing against vacant candidates, and is not asked about them.
+    """
 
     def filter(self, request: Request) -> CandidateCheck | None: ...
 

@@ -5,6 +5,7 @@ Which classes serve a kind is said by their ``supportedResources`` and decides b
 
 from __future__ import annotations
 
+from conductor_model.refs import GroupKind
 from conductor_scheduler.framework import Offer, OfferCheck, Refusal, Request, Setup
 
 
@@ -18,7 +19,11 @@ class Kind:
         wanted = request.claim.key.group_kind
         refusal = Refusal("OtherKind", f"does not implement {wanted.kind}")
 
+        known: dict[frozenset[GroupKind], Refusal | None] = {}
+
         def check(offer: Offer) -> Refusal | None:
-            return None if wanted in offer.implements else refusal
+            if offer.implements not in known:
+                known[offer.implements] = None if wanted in offer.implements else refusal
+            return known[offer.implements]
 
         return check

@@ -12,13 +12,14 @@ from conductor_scheduler.framework import Candidate, CandidateCheck, Refusal, Re
 
 class Sharing:
     name = "sharing"
+    unless_vacant = True
 
     def __init__(self, setup: Setup) -> None:
         pass
 
     def filter(self, request: Request) -> CandidateCheck | None:
         def check(candidate: Candidate) -> Refusal | None:
-            if candidate.vacant or candidate.concrete is None:
+            if candidate.concrete is None:
                 return None
             claim = request.claim
             return unavailable(candidate.concrete, claim.key, claim.uid) or _unsettled(

@@ -15,12 +15,17 @@ class EngineVersionFilter:
         constraint = request.claim.wanted_version
         if constraint is None:
             return None
+        known: dict[tuple[tuple[int, ...], str], Refusal | None] = {}
 
         def check(offer: Offer) -> Refusal | None:
-            if offer.version is None:
+            version = offer.version
+            if version is None:
                 return Refusal("VersionUnknown", f"version is not known, {constraint} is asked for")
-            if constraint.admits(offer.version):
-                return None
-            return Refusal("OtherVersion", f"version {offer.version} is not {constraint}")
+            key = version.release, version.build
+            if key not in known:
+                admitted = constraint.admits(version)
+                refusal = Refusal("OtherVersion", f"version {version} is not {constraint}")
+                known[key] = None if admitted else refusal
+            return known[key]
 
         return check
