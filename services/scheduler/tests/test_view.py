@@ -4,6 +4,7 @@ import json
 
 from conductor_model.kinds import PROVIDER_CONFIG
 from conductor_model.refs import ObjectKey
+from conductor_scheduler.framework import Change
 from conductor_scheduler.loop import KINDS
 from conductor_scheduler.view import View, affected
 
@@ -102,3 +103,11 @@ def test_whatever_the_scheduler_listens_to_has_a_place_in_its_view():
         body = {"apiVersion": f"{kind.group}/v1", "kind": kind.kind, "metadata": metadata}
         view.observe(ObjectKey(kind, "y", "x"), json.dumps(body).encode())
     assert {key.group_kind for key in view.held()} == set(KINDS)
+
+
+def test_what_was_never_made_wakes_nobody_but_itself(make_claim, make_rds, view_of, ref_to):
+    """Its claim is told of the refusal already: to look at it again would make the same resource again, for ever."""
+    claim = make_claim()
+    draft = make_rds(refs=(ref_to(claim),))
+    draft = draft.model_copy(update={"metadata": draft.metadata.model_copy(update={"uid": ""})})
+    assert list(affected(Change(draft.key, draft, None), view_of(claim))) == [draft.key]

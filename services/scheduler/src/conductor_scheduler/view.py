@@ -333,6 +333,8 @@ def affected(change: Change, view: View) -> Iterable[ObjectKey]:
     Claims that wait for anything that fits are not named: see ``decide.may_help``.
     """
     yield change.key
+    if change.after is None and change.before is not None and not change.before.uid:
+        return  # It was never made. The claim that it was for is the one being told so.
     sides = [side for side in (change.before, change.after) if side is not None]
     for side in sides:
         if isinstance(side, Concrete):
