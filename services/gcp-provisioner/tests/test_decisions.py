@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductor_dev.cloudsql.discovery import Discovery
@@ -88,12 +88,14 @@ def found(wanted: CloudSQLInstanceSpec, version: str | None = None, **settings: 
     return Instance.parse(there)
 
 
+@settings(deadline=None)
 @given(specs)
 def test_a_request_has_the_shape_that_google_publishes(wanted: CloudSQLInstanceSpec) -> None:
     body = new_instance("db", wanted, OWNER, "password")
     assert Discovery.load().shapes.problems(body, "DatabaseInstance") == []
 
 
+@settings(deadline=None)
 @given(specs)
 def test_what_was_made_as_asked_has_no_drift(wanted: CloudSQLInstanceSpec) -> None:
     instance = Instance.parse(made(wanted))
@@ -101,6 +103,7 @@ def test_what_was_made_as_asked_has_no_drift(wanted: CloudSQLInstanceSpec) -> No
     assert changes_of(wanted, OWNER, instance) == {}
 
 
+@settings(deadline=None)
 @given(specs, specs)
 def test_changes_leave_only_drift_that_cannot_be_repaired(
     old: CloudSQLInstanceSpec, new: CloudSQLInstanceSpec
@@ -119,6 +122,7 @@ def test_changes_leave_only_drift_that_cannot_be_repaired(
     assert bool(changes) == any(each.repairable for each in drift_of(new, OWNER, Instance.parse(there)))
 
 
+@settings(deadline=None)
 @given(specs, specs)
 def test_changes_mean_the_same_whether_a_patch_merges_or_replaces_what_is_nested(
     old: CloudSQLInstanceSpec, new: CloudSQLInstanceSpec
@@ -130,6 +134,7 @@ def test_changes_mean_the_same_whether_a_patch_merges_or_replaces_what_is_nested
     assert drift_of(new, OWNER, replaced) == drift_of(new, OWNER, merging)
 
 
+@settings(deadline=None)
 @given(specs)
 def test_a_patch_is_for_the_settings_that_were_looked_at(wanted: CloudSQLInstanceSpec) -> None:
     instance = found(wanted, tier="db-f1-micro", settingsVersion="41")
@@ -237,6 +242,7 @@ def test_an_answer_that_leaves_out_what_is_as_usual_shows_no_drift() -> None:
     assert drift_of(wanted, OWNER, Instance.parse(bare)) == ()
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True), st.integers(1, 30))
 def test_each_retired_name_has_a_further_one(name: str, times: int) -> None:
     used = {name}

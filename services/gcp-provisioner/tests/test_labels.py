@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductor_gcp_provisioner.labels import CLUSTER_LABEL, label_value, owner_labels, ownership
@@ -15,6 +15,7 @@ owners = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(owners)
 def test_labels_are_what_google_takes(owner: Owner) -> None:
     for key, value in owner_labels(owner).items():
@@ -22,6 +23,7 @@ def test_labels_are_what_google_takes(owner: Owner) -> None:
         assert re.fullmatch(r"[a-z0-9_-]{0,63}", value)
 
 
+@settings(deadline=None)
 @given(owners, owners)
 def test_an_instance_is_its_owner_s_and_nobody_else_s(owner: Owner, other: Owner) -> None:
     assert ownership(owner, owner_labels(owner)) is Ownership.OURS
@@ -29,6 +31,7 @@ def test_an_instance_is_its_owner_s_and_nobody_else_s(owner: Owner, other: Owner
     assert ownership(owner, owner_labels(other)) is (Ownership.OURS if same else Ownership.ANOTHERS)
 
 
+@settings(deadline=None)
 @given(owners)
 def test_an_instance_without_proof_is_nobody_s_and_with_half_of_it_another_s(owner: Owner) -> None:
     labels = {"team": "web", "conductor-concrete": "conductor-system_db"}
