@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -139,6 +140,14 @@ def test_changes_mean_the_same_whether_a_patch_merges_or_replaces_what_is_nested
 def test_a_patch_is_for_the_settings_that_were_looked_at(wanted: CloudSQLInstanceSpec) -> None:
     instance = found(wanted, tier="db-f1-micro", settingsVersion="41")
     assert changes_of(wanted, OWNER, instance)["settings"]["settingsVersion"] == "41"
+
+
+def test_deciding_leaves_what_was_observed_as_it_was() -> None:
+    old = spec(backup={"retainedBackups": 2, "startTime": "02:30"})
+    instance = found(old)
+    before = copy.deepcopy(instance)
+    assert changes_of(spec(backup={"retainedBackups": 1}), OWNER, instance) != {}
+    assert instance == before
 
 
 def test_a_disk_that_google_grew_is_no_drift() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from ipaddress import ip_network
 from math import ceil
@@ -326,7 +327,10 @@ def _settings(wanted: Iterable[tuple[_Field, Any]], there: Mapping[str, Any]) ->
         for depth, key in enumerate(field.path[:-1]):
             known = known.get(key) or {}
             writable = _WRITABLE.get(field.path[: depth + 1])
-            kept = {name: item for name, item in known.items() if writable is None or name in writable}
+            # A copy: what was observed stays as it was observed.
+            kept = {
+                name: deepcopy(item) for name, item in known.items() if writable is None or name in writable
+            }
             place = place.setdefault(key, kept)
         place[field.path[-1]] = _written(field, value, there)
     if "sslMode" in (network := settings.get("ipConfiguration", {})):
