@@ -1,9 +1,9 @@
 """Measures the scheduler: decisions per second, memory, and how soon a claim has what has just appeared.
 
 ``python -m benchmarks.scheduler [--only decisions|memory|appears] [--waiting N]``. Decisions are made by the scheduler's own
-code over a view in memory, each followed by the change that it makes, and are timed in processor time; memory is that of a
-process that holds the view; the last figure is taken on real parts, from the moment in which a watch hears that the
-resource is ready.
+code over a view in memory, each followed by the change that it makes, and are timed in processor
+time; memory is that of a process that holds the view; the last figure is taken on real parts, from the moment in which a
+watch hears that the resource is ready.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def put(view: View, type: ResourceType, found: dict[str, Any], uid: str) -> Obje
 
 
 def decisions(offers: int) -> list[float]:
-    """Seconds of processor time (others may be using the machine) of each decision about a claim of its own.
+    """Seconds of processor time of each decision about a claim of its own, the change that follows from it included.
 
-    The change that follows from it is included.
+    Not of the clock: others may be using the machine.
 
     What was bound is free again after a hundred further decisions, so that the candidates never run out.
     """

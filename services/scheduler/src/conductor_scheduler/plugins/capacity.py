@@ -16,13 +16,18 @@ class CapacityFilter:
         if not wanted:
             return None
 
+        known: dict[tuple[str, int], Refusal] = {}
+
         def check(offer: Offer) -> Refusal | None:
             for name, asked in wanted:
                 offered = offer.capacity.get(name)
                 if offered is None:
                     return Refusal("CapacityUnknown", f"capacity.{name} is not offered, {asked} is asked for")
                 if offered.nanos < asked.nanos:
-                    return Refusal("TooSmall", f"capacity.{name} {offered} < {asked}")
+                    key = name, offered.nanos
+                    if key not in known:
+                        known[key] = Refusal("TooSmall", f"capacity.{name} {offered} < {asked}")
+                    return known[key]
             return None
 
         return check

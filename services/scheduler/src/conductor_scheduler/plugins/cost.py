@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from conductor_scheduler.framework import Offer, OfferCheck, OfferRating, Refusal, Request, Setup
 
@@ -12,6 +13,7 @@ class Cost:
 
     def __init__(self, setup: Setup) -> None:
         self._scales = setup.scales
+        self._rating = lru_cache(maxsize=1024)(self._rate)
 
     def filter_offer(self, request: Request) -> OfferCheck | None:
         wanted = request.claim.spec.requirements.cost
@@ -35,9 +37,8 @@ class Cost:
     def score_offer(self, request: Request) -> OfferRating:
         """What costs nothing 100, less for each step or unit, and 0 for what is not known."""
 
-        def rate(offer: Offer) -> float:
-            stated = offer.capabilities.cost
-            rank = self._scales.cost_rank(stated) if stated is not None else None
-            return 0.0 if rank is None else float(100 / (1 + max(rank, Decimal(0))))
+        return lambda offer: self._rating(offer.capabilities.cost)
 
-        return rate
+    def _rate(self, stated: str | None) -> float:
+        rank = self._scales.cost_rank(stated) if stated is not None else None
+        return 0.0 if rank is None else float(100 / (1 + max(rank, Decimal(0))))
