@@ -32,7 +32,7 @@ from conductor_scheduler.policy import Policy
 from conductor_watcher.loop import Watcher
 from conductor_watcher.metrics import Metrics as WatcherMetrics
 
-SECONDS = 20.0
+SECONDS = 60.0
 Item = TypeVar("Item")
 
 
