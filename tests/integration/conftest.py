@@ -13,7 +13,11 @@ from conductor_dev.environment import Environment
 from conductor_telemetry.testing import SpanCollector
 
 sys.path.insert(0, str(Path(__file__).parent))
+from google_cloud import gcp_provisioner, google
+from shared_server import server
 from stage import Stage
+
+__all__ = ["conductor", "gcp_provisioner", "google", "server", "spans", "stage"]
 
 
 @pytest.fixture(scope="session")
