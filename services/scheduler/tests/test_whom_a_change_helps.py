@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import helped
+from conductor_scheduler.framework.profile import Enabled
 from conductor_scheduler.policy import Policy
 
 POLICY = Policy(SchedulerConfig())
@@ -85,3 +90,29 @@ def test_a_claim_helps_by_what_it_leaves_of_a_shared_resource(make_claim, make_r
     assert helped_by(view, lambda: view.put(small.key, small), waiting) == []
     view = view_of(large, shared)
     assert helped_by(view, lambda: view.put(large.key, large), waiting) == []
+
+
+@pytest.mark.parametrize(("method", "asked"), [("filter", "1Gi"), ("may_help", "5Gi")])
+def test_a_plugin_that_fails_keeps_no_change_from_being_taken_in(
+    method, asked, make_claim, make_rds, view_of, monkeypatch
+):
+    """The claim is decided again, and its own decision meets the failure."""
+
+    def broken(*_):
+        raise LookupError("a third party's mistake")
+
+    profile = POLICY.profile_for(make_claim())
+    plugin = SimpleNamespace(name="theirs", **{method: broken})
+    if method == "filter":
+        monkeypatch.setattr(profile, "filters", [*profile.filters, Enabled("theirs", plugin, 1)])
+    else:
+        monkeypatch.setattr(profile, "hints", {**profile.hints, "theirs": plugin})
+    claim = make_claim(requirements={"capacity": {"storage": asked}})
+    appeared, view = make_rds(uid="u", storage="1Gi"), view_of(claim)
+    view.catalog.changes()
+    found = []
+    waiting = {claim.key: frozenset({"theirs"})}
+    view.on_change = lambda change: found.extend(helped(change, waiting, view, POLICY))
+    view.put(appeared.key, appeared)
+    assert found == [claim]
+    assert view.concretes[appeared.key] is appeared

@@ -285,16 +285,34 @@ def helped(
         if claim is None:
             continue
         profile = policy.profile_for(claim)
-        hints = (profile.hints[name] for name in refused_by if name in profile.hints)
         if (
             (classes and claim.spec.resource_name is None)
             or (claim.spec.resource_name == change.key.name and change.key.group_kind in CONCRETE_MODELS)
-            or _concerned(claim, altered, view, profile)
             or claim.metadata.namespace == reread
-            or any(hint.may_help(change, claim, view) for hint in hints)
+            or _told_by_plugins(change, claim, refused_by, altered, view, profile)
         ):
             found.append(claim)
     return sorted(found, key=precedence)
+
+
+def _told_by_plugins(
+    change: Change,
+    claim: Claim,
+    refused_by: frozenset[str],
+    altered: Sequence[tuple[Candidate | None, Candidate | None]],
+    view: View,
+    profile: Profile,
+) -> bool:
+    """Whether a plugin says that the change may help, or fails: a third party's mistake about one claim must not keep the
+    view from taking in what it hears. The claim's own decision then meets it, where it delays that claim only.
+    """
+    hints = (profile.hints[name] for name in refused_by if name in profile.hints)
+    try:
+        return _concerned(claim, altered, view, profile) or any(
+            hint.may_help(change, claim, view) for hint in hints
+        )
+    except Exception:  # whatever happens in a third party's plugin
+        return True
 
 
 def _concerned(
