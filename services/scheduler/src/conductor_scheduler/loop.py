@@ -197,7 +197,8 @@ class Scheduler:
 
     def _changed(self, change: Change) -> None:
         """What could now be decided differently?"""
-        if change.replaced:
+        if change.replaced or (change.after is not None and change.after.being_deleted):
+            # A claim that is being deleted gets nothing any more, however long its finalizers keep it there.
             self._settler.forget(change.key)
         if not (self._dirty.is_busy(change.key) and _same_wish(change)):
             self._dirty.mark(change.key)

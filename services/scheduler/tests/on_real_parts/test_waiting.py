@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conductor_model.kinds import MYSQL_INSTANCE
 from conductor_scheduler import settle
 
 pytestmark = pytest.mark.integration
@@ -141,3 +142,30 @@ async def test_small_claims_that_come_later_do_not_keep_a_large_one_waiting_for_
         world.delete_claim("holder")
         await world.bound_claim("large")
         await world.bound_claim("small")
+
+
+async def test_no_room_is_kept_for_a_claim_that_is_being_deleted(world, monkeypatch):
+    """Somebody's finalizer may keep it there for as long as they like."""
+    monkeypatch.setattr(settle, "PATIENCE", 0.0)
+    world.create_rds(
+        "shared", maxClaims=10, rebindPolicy="Delete", capabilities={"capacity": {"storage": "50Gi"}}
+    )
+
+    def create(name, size, **spec):
+        world.create_claim(name, requirements={"capacity": {"storage": size}}, **spec)
+
+    def keep(name, finalizers):
+        patch = {"metadata": {"finalizers": finalizers}}
+        world.api.merge_patch(MYSQL_INSTANCE, world.namespace, name, patch)
+
+    async with world.watching(), world.scheduling():
+        create("holder", "40Gi")
+        await world.bound_claim("holder")
+        create("large", "40Gi", priority=1)
+        await world.waiting_claim("large", reason="NothingFits")
+        create("small", "5Gi")
+        await world.waiting_claim("small", reason="NothingFits", message="kept for a claim")
+        keep("large", ["example.com/kept"])
+        world.delete_claim("large")
+        await world.bound_claim("small")
+        keep("large", None)
