@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import count
+from random import Random
 from typing import Any
 
 from hypothesis import settings
@@ -229,6 +230,20 @@ class World(RuleBasedStateMachine):
     def put(self, concrete: Concrete) -> None:
         self.view.put(concrete.key, concrete)
 
+    @rule(order=st.randoms(use_true_random=False))
+    def restart(self, order: Random) -> None:
+        """The next leader hears of all that there is, in any order, and decides as the one before it would have."""
+        before = self.view
+        keys = before.held()
+        order.shuffle(keys)
+        self.view = View()
+        for key in keys:
+            found = before.get(key)
+            assert found is not None
+            self.view.put(key, found)
+        for claim in self.view.claims.values():
+            assert decide(claim, self.view, POLICY) == decide(claim, before, POLICY)
+
     @invariant()
     def no_resource_has_more_claims_than_places(self) -> None:
         for concrete in self.view.concretes.values():
@@ -272,3 +287,18 @@ def _with_refs(concrete: Concrete, refs: Any) -> Concrete:
 
 TestBindings = World.TestCase
 TestBindings.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_the_next_leader_counts_what_is_left_of_a_quota_as_the_one_before_it() -> None:
+    """One life that chance seldom leads."""
+    life = World()
+    life.limit(claims=1, size="100Gi")
+    for name in "ab":
+        life.offer(name, "50Gi", 1, ready=True, policy="Delete", reserved=None)
+        life.create_claim(name, "5Gi", wanted=None)
+    life.settle_all()
+    life.view.forget(min(life.view.claims))
+    life.settle_references()
+    life.restart(Random(1))
+    (left,) = life.view.claims.values()
+    assert isinstance(decide(left, life.view, POLICY), Bind)
