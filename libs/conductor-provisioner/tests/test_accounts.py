@@ -104,6 +104,13 @@ class TestTheChoice:
         with pytest.raises(NoAccount, match="one, two are all the default"):
             choose(build(), "unknown", known(config("one", default=True), config("two", default=True)))
 
+    def test_the_word_for_the_environment_is_no_name_of_an_account(self, build: Any) -> None:
+        taken = known(config(AMBIENT, default=True))
+
+        for box in (build(), build(providerConfigRef={"name": AMBIENT})):
+            with pytest.raises(NoAccount, match="no ProviderConfig can be called ambient"):
+                choose(box, "unknown", taken)
+
     def test_what_lives_by_a_config_that_is_being_deleted_can_still_be_deleted(self, build: Any) -> None:
         box = build(providerConfigRef={"name": "one"}, status={"externalName": "conductor-1"})
 

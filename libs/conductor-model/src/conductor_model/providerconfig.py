@@ -155,6 +155,10 @@ class ProviderConfigStatus(Model):
 class ProviderConfig(KubeObject):
     """An account in which external resources are made, and how to get in."""
 
+    admission_rules = (
+        Rule("self.metadata.name != 'ambient'", "ambient stands for the provisioner's own environment"),
+    )
+
     spec: ProviderConfigSpec
     status: ProviderConfigStatus = Field(default_factory=ProviderConfigStatus)
 

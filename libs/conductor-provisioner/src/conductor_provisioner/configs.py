@@ -75,7 +75,10 @@ def choose(concrete: Concrete, provider: str, configs: ConfigsOf) -> Chosen:
     if len(defaults) > 1:
         names = ", ".join(sorted(config.metadata.name for config in defaults))
         raise NoAccount(str(concrete.key), f"{names} are all the default ProviderConfig: leave it to one")
-    return Chosen(defaults[0], to_record=True) if defaults else Chosen(None)
+    if not defaults:
+        return Chosen(None)
+    _not_reserved(concrete, defaults[0].metadata.name)
+    return Chosen(defaults[0], to_record=True)
 
 
 def users_of(config: ProviderConfig, concretes: Iterable[Concrete]) -> tuple[Concrete, ...]:
@@ -93,7 +96,17 @@ def users_of(config: ProviderConfig, concretes: Iterable[Concrete]) -> tuple[Con
     )
 
 
+def _not_reserved(concrete: Concrete, name: str) -> None:
+    """Recorded in a status, that name would mean the environment's account, and lead to another one from then on."""
+    if name == AMBIENT:
+        raise NoAccount(
+            str(concrete.key),
+            f"no ProviderConfig can be called {AMBIENT}: it stands for the provisioner's own environment",
+        )
+
+
 def _named(concrete: Concrete, name: str, provider: str, configs: ConfigsOf) -> ProviderConfig:
+    _not_reserved(concrete, name)
     found = configs.get((concrete.metadata.namespace, name))
     if found is None:
         raise NoAccount(str(concrete.key), f"there is no ProviderConfig {name} in this namespace: make it")
