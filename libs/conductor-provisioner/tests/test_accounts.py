@@ -461,3 +461,19 @@ class TestSweeping:
         await sweep.once()
 
         assert [each.account for each in sweep.found] == [f"{NAMESPACE}/one"]
+
+    async def test_an_account_whose_driver_breaks_keeps_no_other_from_being_swept(
+        self, bench: Bench, store: Store, sweep: Sweep, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bench.factory.tagged = {AMBIENT: [Tagged("somewhere", "uid", "a box")]}
+
+        async def breaks(namespace: str | None) -> AsyncIterator[Any]:
+            raise ZeroDivisionError("the-secret")
+            yield
+
+        store.concretes = breaks  # type: ignore[method-assign]
+        await sweep.once()
+
+        assert [each.account for each in sweep.found] == [f"{NAMESPACE}/one"]
+        assert "ambient is not swept for orphans: ZeroDivisionError" in caplog.text
+        assert "the-secret" not in caplog.text

@@ -28,7 +28,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -180,19 +180,25 @@ async def _work(
     here.ready("work queue", lambda: queue.receiving)
     here.ready("provider configs", lambda: configs.complete)
     here.page("/orphans", lambda: [each.as_json() for each in sweep.found])
-    beside = [
-        asyncio.create_task(configs.follow(to.bus), name="provider configs"),
-        asyncio.create_task(sweep.run(settings.sweep), name="sweep"),
-    ]
     try:
-        await queue.run(handle, here.stop)
+        await work_beside(queue.run(handle, here.stop), configs.follow(to.bus), sweep.run(settings.sweep))
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
         await events.close()
         await accounts.close()
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def work_beside(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]) -> None:
+    """Until ``work`` ends. What goes on beside it ends then, too.
+
+    An error of any of them ends all, in an ExceptionGroup: a process that is started anew is better than one that works by
+    what ProviderConfigs said long ago.
+    """
+    async with asyncio.TaskGroup() as group:
+        beside = [group.create_task(each) for each in others]
+        await work
+        for task in beside:
+            task.cancel()
 
 
 def finalizer_of(name: str) -> str:

@@ -85,6 +85,9 @@ class Sweep:
                 await self.once()
             except (ProviderError, KubeError) as error:
                 log.info("no sweep for orphans: %s", error)
+            except Exception as error:
+                # Not with its text, which may hold a secret. One that fails is not to be the last.
+                log.error("no sweep for orphans: %s", type(error).__name__)
             await asyncio.sleep(seconds * (1 + _SPREAD * (2 * self._random() - 1)))
 
     async def once(self) -> None:
@@ -99,6 +102,9 @@ class Sweep:
                 await self._sweep(each)
             except (ProviderError, KubeError) as error:
                 log.info("%s is not swept for orphans: %s", _name(each), error)
+            except Exception as error:
+                # Not with its text, which may hold a secret. The other accounts are swept all the same.
+                log.error("%s is not swept for orphans: %s", _name(each), type(error).__name__)
 
     async def _sweep(self, chosen: Chosen) -> None:
         orphans: list[Orphan] = []
