@@ -17,6 +17,8 @@ from conductor_dev.charts import CONDUCTOR, RENDERED, Chart, render
 from conductor_dev.checkout import MANIFESTS
 from conductor_dev.controlplane import ControlPlane
 from conductor_dev.errors import ApiError, DevError
+from conductor_model.kind import Role
+from conductor_model.kinds import OWN_KINDS
 from conductor_scheduler.config import parse
 from conductor_scheduler.policy import Policy
 
@@ -215,6 +217,15 @@ def test_a_service_that_is_off_leaves_nothing_and_changes_nothing_else(rendered_
     assert {
         each["metadata"]["name"].removesuffix("-lease").removesuffix("-credentials") for each in gone
     } == {f"conductor-{name}"}
+
+
+@pytest.mark.parametrize("role", ["conductor-claims-edit", "conductor-claims-view"])
+def test_people_may_use_every_kind_of_claim(rendered_with: Render, role: str):
+    rules = named(rendered_with({}), "ClusterRole", role)["rules"]
+
+    allowed = {(group, each) for rule in rules for group in rule["apiGroups"] for each in rule["resources"]}
+    claims = (kind.type for kind in OWN_KINDS if kind.role is Role.CLAIM)
+    assert {(claim.gvk.group, claim.plural) for claim in claims} <= allowed
 
 
 @pytest.mark.parametrize("service", ["aws-provisioner", "gcp-provisioner", "sql-provisioner"])
