@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pymysql
 import pytest
 
 from conductor_dev.certificates import make_certificates
@@ -15,6 +16,7 @@ from conductor_model.providerconfig import Server, TlsMode
 from conductor_model.sqldatabase import SQLDatabaseSpec, SQLDatabaseStatus, SQLEngine
 from conductor_provisioner.driver import Account, Calls, Owner, Resource, SecretData
 from conductor_provisioner.errors import Refused, Terminal, Transient
+from conductor_sql_provisioner.mysql import sort
 from conductor_sql_provisioner.servers import SQLServers, address_of
 
 if TYPE_CHECKING:
@@ -123,3 +125,9 @@ def _resource(engine: Engine, kind: SQLEngine | None = None) -> Resource[SQLData
     owner = Owner("cluster-1", "uid-of-servers", "team", "orders")
     spec = SQLDatabaseSpec.model_validate({"engine": kind or engine.kind})
     return Resource(external_name="orders_of_servers", owner=owner, spec=spec, status=SQLDatabaseStatus())
+
+
+def test_a_connection_that_ended_before_it_was_ended_is_no_fault_of_the_spec() -> None:
+    error = sort("DisableUsers", "shop", pymysql.err.OperationalError(1094, "Unknown thread id: 7"))
+
+    assert isinstance(error, Transient)

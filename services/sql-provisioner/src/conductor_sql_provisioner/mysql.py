@@ -41,7 +41,7 @@ _NOT_LET_IN = frozenset({1044, 1045, 1049, 1820, 1862, 3118, 4151})
 _FULL = frozenset({1040, 1203, 1226})
 """Too many connections: the last two are said only to whom it would have let in."""
 _NOT_ALLOWED = frozenset({1044, 1045, 1095, 1142, 1227, 1370, 1410, 1524, 1698, 3118, 4151})
-_PASSING = frozenset({1007, 1008, 1053, 1205, 1213, 1290, 1396, 1836, 1927, 3024})
+_PASSING = frozenset({1007, 1008, 1053, 1094, 1205, 1213, 1290, 1396, 1836, 1927, 3024})
 _SYNTAX = 1064
 """Its message quotes the statement."""
 _CLIENT_ERRORS = range(2000, 3000)
