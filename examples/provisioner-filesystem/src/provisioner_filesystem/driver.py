@@ -59,7 +59,7 @@ class DirectoryDriver:
         def call() -> T:
             if not self._root.is_dir():
                 raise Transient(action, name, "NotMounted", f"{self._root} is not there")
-            if not volume.is_dir() or Path(name).name != name:
+            if not volume.is_dir() or Path(name).name != name or name.startswith("."):
                 raise Terminal(action, name, "NoSuchPlace", f"{volume.name} holds no place for {name}")
             try:
                 return do(volume / name)
