@@ -81,3 +81,7 @@ bench: $(STAMP) ## measure: one claim, a burst, API writes per claim
 .PHONY: bench-provisioner
 bench-provisioner: $(STAMP) ## measure: provisioner replicas, a thousand resources at once
 	@$(PY) -m benchmarks provisioner
+
+.PHONY: bench-scheduler
+bench-scheduler: $(STAMP) ## measure: decisions per second, memory, a fitting resource that appears
+	@$(PY) -m benchmarks.scheduler
