@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conductor_provisioner.driver import Ownership
+from conductor_provisioner.driver import Ownership, Releases
 from conductor_provisioner.errors import Terminal
 
 if TYPE_CHECKING:
@@ -204,3 +204,22 @@ async def test_names_that_no_database_of_ours_can_have_are_refused_before_any_ca
     with pytest.raises(Terminal):
         await stage.driver.create(resource)
     assert stage.calls.made == []
+
+
+async def test_a_database_that_outlives_its_object_is_nobodys_and_works_on(stage: Stage) -> None:
+    resource = await stage.settle(stage.resource())
+    assert isinstance(stage.driver, Releases)
+    for _ in range(2):
+        await stage.driver.release(resource, await stage.driver.observe(resource))
+
+    assert stage.lets_in(resource)
+    assert [each async for each in stage.driver.tagged("cluster-1") if each.uid == resource.owner.uid] == []
+    another = stage.resource(external_name=resource.external_name)
+    assert (await stage.driver.observe(another)).ownership is Ownership.NOBODYS
+
+
+async def test_a_database_that_is_gone_holds_up_nobody_who_lets_it_go(stage: Stage) -> None:
+    resource = await stage.settle(stage.resource())
+    stage.engine.drop(resource.external_name)
+    await stage.driver.release(resource, await stage.driver.observe(resource))
+    await stage.remove(resource)

@@ -31,10 +31,10 @@ from conductor_sql_provisioner.decide import (
     steps_to_make,
     steps_to_remove,
 )
-from conductor_sql_provisioner.marks import Stage
+from conductor_sql_provisioner.marks import Mark, Stage
 from conductor_sql_provisioner.names import Names, default_database, names_of, unusable
 from conductor_sql_provisioner.server import Address, Server
-from conductor_sql_provisioner.state import Found
+from conductor_sql_provisioner.state import Found, Rewrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,13 @@ class SQLDriver:
         names = self._names(resource)
         for step in steps_to_remove(resource, await self._server.look(names)):
             await self._server.carry_out(step, names)
+
+    async def release(self, resource: SQLResource, observed: SQLObservation) -> None:
+        """Mark as nobody's what stays as it is: another object may be given it then."""
+        names = self._names(resource)
+        found = await self._server.look(names)
+        if found.database is not None and owner_of(found, resource.owner) is Ownership.OURS:
+            await self._server.carry_out(Rewrite(Mark.of(resource.owner, Stage.KEPT)), names)
 
     async def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]:
         """Databases, and what is left of some; not those that were to be kept."""
