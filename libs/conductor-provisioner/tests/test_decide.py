@@ -96,16 +96,18 @@ def test_nothing_is_done_that_may_not_be_or_would_be_in_vain(
         assert plan.synced.message
 
 
-@given(observations)
-def test_only_what_is_there_and_ours_is_deleted(observed: Observation[Any]) -> None:
-    ending = decide_deletion(resource(concrete()), observed)
+@given(observations, st.booleans())
+def test_only_what_is_there_and_ours_is_deleted(observed: Observation[Any], create_under_way: bool) -> None:
+    ending = decide_deletion(resource(concrete()), observed, create_under_way=create_under_way)
 
     if ending is Ending.DELETE:
         assert not observed.busy
         assert (observed.exists and observed.ownership is Ownership.OURS) or observed.leftovers
+        assert observed.exists or not create_under_way
     if ending is Ending.GONE:
         assert not observed.exists
         assert not observed.busy
+        assert not create_under_way
 
 
 @pytest.mark.parametrize(

@@ -30,4 +30,20 @@ RESOURCE = Resource(
     ],
 )
 def test_an_object_goes_when_nothing_of_it_is_left(observed: Observation[ConcreteStatus], ending: Ending):
-    assert decide_deletion(RESOURCE, observed) is ending
+    assert decide_deletion(RESOURCE, observed, create_under_way=False) is ending
+
+
+@pytest.mark.parametrize(
+    ("observed", "ending"),
+    [
+        (NOT_THERE, Ending.AWAIT_CREATE),
+        (Observation(exists=False, leftovers=True), Ending.AWAIT_CREATE),
+        (Observation(exists=False, leftovers=True, busy=True), Ending.WAIT),
+        (Observation(exists=True), Ending.DELETE),
+        (Observation(exists=True, ownership=Ownership.NOBODYS), Ending.NOT_OURS),
+    ],
+)
+def test_what_may_show_that_a_late_creation_is_ours_stays_until_none_can_come(
+    observed: Observation[ConcreteStatus], ending: Ending
+):
+    assert decide_deletion(RESOURCE, observed, create_under_way=True) is ending

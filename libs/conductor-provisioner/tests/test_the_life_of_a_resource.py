@@ -234,6 +234,29 @@ async def test_what_is_left_of_a_resource_that_vanished_goes_with_its_object(
     assert world.cloud.leftovers == set()
 
 
+async def test_what_a_creation_has_left_stays_while_it_may_go_on_and_goes_afterwards(
+    world: Any, build: Any, process_died: type[BaseException]
+) -> None:
+    world.cluster.put(build(rebindPolicy="Delete"))
+    world.cloud.dies_in_create = True
+    with pytest.raises(process_died):
+        await world.told()
+    world.restart()
+    ((_, box, _),) = world.cloud.under_way
+    name = box.name
+    world.cloud.leftovers.add(name)
+    world.delete()
+
+    assert await world.woken() == RequeueAfter(10)
+    assert world.condition("Synced")[1] == "WaitingForCalls"
+    assert world.cloud.leftovers == {name}
+
+    world.time += SETTLE_DELETED
+    await world.comes_to_rest()
+    assert world.gone
+    assert (world.cloud.things, world.cloud.leftovers) == ({}, set())
+
+
 async def test_a_cloud_that_refuses_to_take_tags_off_keeps_no_object(world: Any, build: Any) -> None:
     world.cluster.put(build())
     await world.comes_to_rest()

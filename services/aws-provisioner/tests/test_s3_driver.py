@@ -164,6 +164,15 @@ async def made(driver: S3Driver, **spec: Any) -> SecretData:
     return observed.credentials
 
 
+async def unmade(driver: S3Driver, resource: Wanted) -> None:
+    """Until nothing is left, as the reconciler would go: the bucket, and then its user."""
+    for _ in range(2):
+        observed = await driver.observe(resource)
+        if observed.exists or observed.leftovers:
+            assert observed.ownership is Ownership.OURS
+            await driver.delete(resource, observed)
+
+
 async def test_what_was_created_is_observed_without_drift(driver: S3Driver, cloud: Cloud) -> None:
     spec: dict[str, Any] = {
         "versioning": True,
@@ -363,7 +372,27 @@ async def test_a_bucket_that_holds_an_object_is_not_deleted(driver: S3Driver, cl
     assert cloud.keys() == [], "nobody writes into a bucket that is to go"
 
     cloud.s3.delete_object(Bucket=NAME, Key="precious")
-    await driver.delete(wanted(key), await driver.observe(wanted(key)))
+    await unmade(driver, wanted(key))
+    assert (cloud.buckets(), cloud.users()) == ([], [])
+
+
+@pytest.mark.parametrize("deletions_before", [0, 1])
+async def test_a_bucket_that_appears_during_its_deletion_is_known_by_its_user_and_goes(
+    open_driver: Open, cloud: Cloud, moto: Moto, deletions_before: int
+) -> None:
+    at = 0
+    while not cloud.users():  # until it dies after it made the user, in CreateBucket
+        with pytest.raises(Died):
+            await _life(open_driver(DyingCalls(at)), None)
+        at += 1
+    driver = open_driver()
+    if deletions_before:
+        await driver.create(wanted())
+        await driver.delete(wanted(), await driver.observe(wanted()))
+    assert (cloud.buckets(), cloud.users()) == ([], [USER])
+    assert cloud.keys() == []
+    cloud.s3.create_bucket(Bucket=NAME)
+    await unmade(driver, wanted())
     assert (cloud.buckets(), cloud.users()) == ([], [])
 
 
@@ -387,7 +416,7 @@ async def test_a_bucket_goes_with_all_versions_of_its_objects_when_told(
     cloud.s3.put_object(Bucket=NAME, Key="gone", Body=b"x")
     cloud.s3.delete_object(Bucket=NAME, Key="gone")
     resource = wanted(key, forceDestroy=True)
-    await driver.delete(resource, await driver.observe(resource))
+    await unmade(driver, resource)
     assert (cloud.buckets(), cloud.users()) == ([], [])
     observed = await driver.observe(resource)
     assert (observed.exists, observed.leftovers) == (False, False)
@@ -544,10 +573,7 @@ async def test_wherever_a_deletion_dies_nothing_is_left(open_driver: Open, cloud
             finished = True
         except Died:
             pass
-        driver = open_driver()
-        observed = await driver.observe(wanted(key))
-        if observed.exists or observed.leftovers:
-            await driver.delete(wanted(key), observed)
+        await unmade(open_driver(), wanted(key))
         assert (cloud.buckets(), cloud.users()) == ([], [])
         at += 1
     assert at > 20, "every call of a deletion was died at"
@@ -564,10 +590,6 @@ async def test_a_creation_that_was_given_up_leaves_nothing_after_the_deletion(
             finished = True
         except Died:
             pass
-        driver = open_driver()
-        observed = await driver.observe(wanted())
-        if observed.exists or observed.leftovers:
-            assert observed.ownership is Ownership.OURS
-            await driver.delete(wanted(), observed)
+        await unmade(open_driver(), wanted())
         assert (cloud.buckets(), cloud.users()) == ([], [])
         at += 1

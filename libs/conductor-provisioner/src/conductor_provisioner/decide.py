@@ -50,6 +50,8 @@ class Ending(Enum):
     """How a deletion goes on."""
 
     WAIT = auto()
+    AWAIT_CREATE = auto()
+    """Nothing is there, but something may be about to appear."""
     DELETE = auto()
     GONE = auto()
     NOT_OURS = auto()
@@ -122,11 +124,19 @@ def decide(
     return Plan(synced=_in_sync(concrete), look=look)
 
 
-def decide_deletion(resource: Resource[Any, Any], observed: Observation[Any]) -> Ending:
-    """How the deletion of an object goes on whose policy is to take the external resource along."""
+def decide_deletion(
+    resource: Resource[Any, Any], observed: Observation[Any], *, create_under_way: bool
+) -> Ending:
+    """How the deletion of an object goes on whose policy is to take the external resource along.
+
+    ``create_under_way``: a create may still have its effect, see ``create_awaited``. Leftovers stay as long: what appears
+    may be known as ours by nothing else.
+    """
     if not observed.exists:
         if observed.busy:
             return Ending.WAIT
+        if create_under_way:
+            return Ending.AWAIT_CREATE
         return Ending.DELETE if observed.leftovers else Ending.GONE
     if observed.ownership is not Ownership.OURS:
         return Ending.NOT_OURS

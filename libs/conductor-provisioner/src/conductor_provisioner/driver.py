@@ -142,7 +142,8 @@ class Observation(Generic[StatusT]):
     exists: bool
     ownership: Ownership = Ownership.OURS
     leftovers: bool = False
-    """It is not there, but parts of ours that go with it are, such as a user: a deletion takes them along."""
+    """It is not there, but parts of ours that go with it are, such as a user: a deletion takes them along, once no create
+    can be under way any more."""
     busy: bool = False
     """An operation is under way: it is neither updated nor deleted now, and looked at again soon."""
     failed: bool = False
@@ -192,7 +193,11 @@ class Driver(Protocol[SpecT, StatusT]):
         ...
 
     async def delete(self, resource: Resource[SpecT, StatusT], observed: Observation[StatusT]) -> None:
-        """Begin to remove it. The reconciler observes until it is gone. Raises Terminal while it is protected."""
+        """Begin to remove it. The reconciler observes until it is gone. Raises Terminal while it is protected.
+
+        What shows that an external resource is ours before it has tags goes as leftovers, by a call of its own: a create
+        of a process that died may have its effect in between.
+        """
         ...
 
 

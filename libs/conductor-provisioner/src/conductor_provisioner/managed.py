@@ -268,17 +268,44 @@ class ManagedReconciler(Generic[ConcreteT]):
             return await self._tell(round, name, Look.LATER)
         ours = await self._our_credentials(concrete)
         resource = self._resource(concrete, name, ours)
-        observed = await self._observe(round, driver, resource, ours)
-        ending = decide_deletion(resource, observed)
-        if ending is Ending.DELETE:
+        observed, ending, awaited = await self._look_at_end(round, driver, resource, ours)
+        for _ in range(2):  # the external resource, and then what it leaves behind
+            if ending is not Ending.DELETE:
+                break
+            existed = observed.exists
             await driver.delete(resource, observed)
-            observed = await self._observe(round, driver, resource, ours)
-            ending = decide_deletion(resource, observed)
+            observed, ending, awaited = await self._look_at_end(round, driver, resource, ours)
+            if observed.exists or not existed:
+                break
         if ending is Ending.GONE:
-            return await self._let_go(round, driver, resource, ours, foreign=None)
+            return await self._let_go(round, ours, foreign=None)
         if ending is Ending.NOT_OURS:
-            return await self._let_go(round, driver, resource, ours, foreign=not_ours_any_more(resource))
+            return await self._let_go(round, ours, foreign=not_ours_any_more(resource))
+        if ending is Ending.AWAIT_CREATE and awaited is not None:
+            return await self._tell(round, awaited, Look.SOON)
         return await self._tell(round, IN_SYNC, _bounded_soon(observed))
+
+    async def _look_at_end(
+        self,
+        round: _Round[ConcreteT],
+        driver: Driver[Any, Any],
+        resource: Resource[Any, Any],
+        ours: StoredCredentials | None,
+    ) -> tuple[Observation[Any], Ending, Synced | None]:
+        """What is there, how the deletion goes on, and what it waits for if a create may be under way."""
+        concrete = round.concrete
+        observed = await self._observe(round, driver, resource, ours)
+        # Where we make the credentials, none means that no create was tried. Of others, nothing tells.
+        generated = driver.credentials_from is CredentialsFrom.CONDUCTOR
+        tried = ours is not None or concrete.spec.credentials_secret_ref is not None or not generated
+        traits = Traits(credentials_from=driver.credentials_from, recreates=driver.recreates)
+        awaited = None
+        if tried or observed.leftovers:
+            awaited = create_awaited(
+                concrete, resource.external_name, traits, self._settle_deleted, self._now()
+            )
+        ending = decide_deletion(resource, observed, create_under_way=awaited is not None)
+        return observed, ending, awaited
 
     async def _release(self, round: _Round[ConcreteT]) -> None:
         """Make nobody's what outlives its object, so that another object may be given it.
@@ -308,21 +335,12 @@ class ManagedReconciler(Generic[ConcreteT]):
     async def _let_go(
         self,
         round: _Round[ConcreteT],
-        driver: Driver[Any, Any],
-        resource: Resource[Any, Any],
         ours: StoredCredentials | None,
         *,
         foreign: Synced | None,
     ) -> Answer:
-        """Let the object go after the external resource, unless that may be about to appear."""
+        """Let the object go after the external resource. ``foreign``: what is said of one that stays."""
         concrete = round.concrete
-        # Where we make the credentials, none means that no create was tried. Of others, nothing tells.
-        generated = driver.credentials_from is CredentialsFrom.CONDUCTOR
-        tried = ours is not None or concrete.spec.credentials_secret_ref is not None or not generated
-        traits = Traits(credentials_from=driver.credentials_from, recreates=driver.recreates)
-        awaited = create_awaited(concrete, resource.external_name, traits, self._settle_deleted, self._now())
-        if awaited is not None and tried and foreign is None:
-            return await self._tell(round, awaited, Look.SOON)
         if foreign is not None:
             self._cluster.warn(concrete, foreign.reason, foreign.message)
         if ours is not None:

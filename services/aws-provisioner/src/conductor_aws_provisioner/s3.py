@@ -3,7 +3,8 @@
 In the order of a creation: the user, tagged in the call that makes it with its owner and the bucket's name; the bucket;
 its tags and settings; the user's policy; and an access key, whose secret AWS shows once. So whatever a crash leaves is
 found and recognised, and an access key that was issued and not stored is replaced. A deletion goes the other way: keys
-and policy first, so that nobody writes any more; then the bucket; then the user.
+and policy first, so that nobody writes any more; then the bucket; and the user by a deletion of leftovers, which the
+reconciler asks for when no CreateBucket can be under way any more: its bucket is known by the user alone.
 
 boto3 blocks, so its calls run in the threads of ``Account.calls``.
 """
@@ -153,7 +154,10 @@ class S3Driver:
         return await self._bring_about(resource)
 
     async def delete(self, resource: _Wanted, observed: _Seen) -> None:
-        """Raises Terminal with the reason BucketNotEmpty where there is data that nobody said is to go."""
+        """Of a bucket the user stays, without keys or policy; of a user without a bucket nothing.
+
+        Raises Terminal with the reason BucketNotEmpty where there is data that nobody said is to go.
+        """
         parts = await self._look(resource)
         owner, user = resource.owner, parts.user
         ours = user if is_ours(owner, user) else None
@@ -161,10 +165,8 @@ class S3Driver:
             await self._disarm(owner, ours)
         bucket = parts.bucket
         if bucket is not None and ownership(owner, bucket, user) is Ownership.OURS:
-            gone = await self._remove(bucket, force=resource.spec.force_destroy)
-            if not gone:
-                return
-        if ours is not None:
+            await self._remove(bucket, force=resource.spec.force_destroy)
+        elif ours is not None:
             await self._delete_user(owner)
 
     async def release(self, resource: _Wanted, observed: _Seen) -> None:
@@ -294,20 +296,18 @@ class S3Driver:
         call = partial(self._iam.delete_user, UserName=name)
         await self._call("DeleteUser", name, partial(_unless_absent, call))
 
-    async def _remove(self, bucket: BucketFound, *, force: bool) -> bool:
-        """Whether it is gone; False: it was not all emptied yet."""
+    async def _remove(self, bucket: BucketFound, *, force: bool) -> None:
+        """It stays for now if it was not all emptied yet, though that is to be."""
         s3, name = self._s3(bucket.region), bucket.name
         if force:
             for _ in range(EMPTYING_BATCHES):
                 if not await self._call("DeleteObjects", name, partial(_delete_a_batch, s3, name)):
                     break
             else:
-                return False
+                return
         refusal = await self._call("DeleteBucket", name, partial(_delete_bucket, s3, name))
-        if refusal is None:
-            return True
-        if force:
-            return False
+        if refusal is None or force:
+            return
         raise Terminal(
             "DeleteBucket",
             name,
