@@ -24,8 +24,9 @@ from conductor_dev.environment import Environment
 from conductor_dev.progress import Progress
 from conductor_kube import Changed, KubeClient, Reflector, Synced
 from conductor_model.claims import Claim
-from conductor_model.conditions import is_true
+from conductor_model.conditions import Condition, is_true
 from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS
+from conductor_model.meta import KubeObject, Model
 from conductor_model.refs import GroupVersionKind, ObjectKey, ResourceType
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import Bind, committed, decide
@@ -142,6 +143,16 @@ def memory() -> tuple[float, float]:
     return before, after
 
 
+class _Status(Model):
+    conditions: tuple[Condition, ...] = ()
+
+
+class _Conditioned(KubeObject):
+    """Claims and resources have conditions alike, and phases of their own."""
+
+    status: _Status = _Status()
+
+
 class Heard:
     """The moments in which a watch heard of what was waited for."""
 
@@ -163,7 +174,7 @@ class Heard:
         async for event in Reflector(client, type):
             if isinstance(event, Synced) or not isinstance(event, Changed):
                 continue
-            found = Claim.model_validate_json(event.raw)
+            found = _Conditioned.model_validate_json(event.raw)
             name = found.metadata.name
             if found.status.conditions:
                 names.add(name)
