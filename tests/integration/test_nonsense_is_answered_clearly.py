@@ -65,12 +65,15 @@ def test_a_resource_without_a_size_says_so_in_its_condition(stage: Stage) -> Non
 
 def test_nothing_spins_over_nonsense_and_other_claims_go_on(stage: Stage) -> None:
     broken = stage.offer_rds(capabilities={}, ready=False)
+    fine = stage.offer_class("fine")
     stage.claim("hopeless", resourceClass=stage.offer_class("broken", iops=3000))
     stage.wait_resource(broken, lambda found: condition(found, "Synced")["status"] == "False")
-    stage.wait_claim("hopeless", lambda found: condition(found, "Scheduled")["status"] == "False")
+    stage.wait_claim(
+        "hopeless", lambda found: condition(found, "Scheduled")["reason"] == "ProvisioningRefused"
+    )
     before = _versions(stage, broken)
     pids = [stage.service(name).pid for name in SERVICES]
-    stage.claim("fine", resourceClass=stage.offer_class("fine"))
+    stage.claim("fine", resourceClass=fine)
     stage.wait_ready("fine")
     assert _versions(stage, broken) == before
     assert [stage.service(name).pid for name in SERVICES] == pids

@@ -87,7 +87,7 @@ async def test_one_scheduler_never_gives_a_free_resource_to_two_claims_that_race
     bound = [
         claim
         for claim in world.api.list(world.claim_type, world.namespace)
-        if claim["status"]["phase"] == "Bound"
+        if claim.get("status", {}).get("phase") == "Bound"
     ]
     assert {claim["metadata"]["name"] for claim in bound} == names
     assert len(bound) == ROUNDS
