@@ -28,6 +28,8 @@ def as_ordinary_user(command: Iterable[str]) -> list[str]:
     user = pwd.getpwnam(_USER)
     drop = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     keep = [f"--{each}=-all,+{_KEPT}" for each in ("inh-caps", "ambient-caps", "bounding-set")]
+    # access(2), by which initdb looks for its server, forgets that power of an ordinary user unless it is told not to.
+    keep.append("--securebits=+no_setuid_fixup")
     # The kernel forgets the wish to die with the parent when the user changes: see `lifeline`.
     return [setpriv, *drop, *keep, "--pdeathsig=KILL", *command]
 
