@@ -23,8 +23,13 @@ def test_what_only_root_may_enter_stays_within_reach(tmp_path: Path) -> None:
     closed.mkdir(mode=0o700)
     (closed / "file").touch()
 
-    assert _run(sys.executable, "-c", f"import os; print(os.access({str(closed / 'file')!r}, os.R_OK))") == "True"
+    assert (
+        _run(sys.executable, "-c", f"import os; print(os.access({str(closed / 'file')!r}, os.R_OK))")
+        == "True"
+    )
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(as_ordinary_user(command), check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        as_ordinary_user(command), check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -88,7 +88,7 @@ def test_a_new_resource_is_made_when_none_is_free(make_claim, make_rds, make_cla
     assert spec["rebindPolicy"] == "Delete"
     assert spec["resourceClass"] == "rds-performance"
     assert spec["capabilities"] == {"capacity": {"storage": "50Gi"}}
-    assert spec["claimRefs"] == [ref_to(claim)]
+    assert spec["claimRefs"] == [ref_to(claim, capacity={})]
     assert decision.draft.body["metadata"]["finalizers"] == [
         "provisioner.conductor.io/external-resource",
         "scheduler.conductor.io/in-use",

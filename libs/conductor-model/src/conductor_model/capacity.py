@@ -50,3 +50,15 @@ Capacity = Annotated[
     AfterValidator(_named),
 ]
 """At most 16 quantities, none negative, by name: ``storage: 25Gi``."""
+RecordedCapacity = Annotated[
+    dict[
+        str,
+        Annotated[
+            Quantity,
+            WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": MAX_LENGTH, "pattern": PATTERN}),
+        ],
+    ],
+    Field(max_length=16),
+    AfterValidator(_named),
+]
+"""The same where Conductor writes it, in lists too long for rules about each entry."""

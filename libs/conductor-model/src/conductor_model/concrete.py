@@ -25,7 +25,7 @@ from conductor_model.admission import (
     list_map,
 )
 from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
-from conductor_model.capacity import Capacity
+from conductor_model.capacity import Capacity, RecordedCapacity
 from conductor_model.conditions import Conditions
 from conductor_model.meta import KubeObject, Model
 from conductor_model.namespaces import AllowedNamespaces
@@ -78,6 +78,11 @@ class ClaimRef(Model):
     namespace: ObjectName
     name: ObjectName
     uid: Uid | None = Field(None, description="The claim's uid. Absent: reserved for the claim of this name.")
+    capacity: RecordedCapacity | None = Field(
+        None,
+        description="What of the resource's capacity is the claim's: what it asked for when it was bound, whatever "
+        "it asks for by now. Absent: what it asks for.",
+    )
     released_at: datetime | None = Field(
         None,
         description="When the claim was found to be gone. An entry with this is never bound again; "

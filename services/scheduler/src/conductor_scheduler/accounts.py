@@ -13,7 +13,7 @@ from conductor_model.concrete import Concrete
 from conductor_model.quantity import Quantity
 from conductor_model.quota import ClaimQuota, QuotaAmounts
 from conductor_model.resourceclass import ClassLimits, ResourceClass
-from conductor_scheduler.framework import World
+from conductor_scheduler.framework import World, granted
 from conductor_scheduler.ledger import Ledger, Sums, Taking
 from conductor_scheduler.scales import Scales
 from conductor_scheduler.template import claim_key
@@ -58,14 +58,12 @@ def taking_of(uid: str, world: World, scales: Scales) -> Taking | None:
     key = claim_key(ref) if ref is not None else None
     if resource is None or ref is None or key is None:
         return None
-    claim, offered = world.claim_of(ref), resource.spec.capabilities
-    if claim is not None:
-        capacity = world.as_read(claim).spec.requirements.capacity
-    elif bound and not resource.being_deleted:
+    if world.claim_of(ref) is None and (not bound or resource.being_deleted):
+        return None
+    offered, capacity = resource.spec.capabilities, granted(ref, world)
+    if capacity is None:
         # Not known to be gone: until its place is given up it takes all that it may have asked for.
         capacity = offered.capacity
-    else:
-        return None
     return Taking(key.group_kind, world.class_names(resource), capacity, price(offered.cost, scales))
 
 

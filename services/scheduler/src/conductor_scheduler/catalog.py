@@ -16,7 +16,7 @@ from conductor_model.concrete import Capabilities, Concrete
 from conductor_model.quantity import Quantity
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_model.resourceclass import ResourceClass
-from conductor_scheduler.framework import Candidate, Offer, World
+from conductor_scheduler.framework import Candidate, Offer, World, granted
 from conductor_scheduler.plugins.sharing import is_vacant, why_full
 from conductor_scheduler.template import TemplateError, prototype
 
@@ -243,10 +243,7 @@ def remaining_capacity(concrete: Concrete, world: World) -> dict[str, Quantity]:
     """What its bound claims leave of its capacity."""
     left = dict(concrete.spec.capabilities.capacity)
     for ref in concrete.bound_refs:
-        claim = world.claim_of(ref)
-        if claim is None:
-            continue
-        for name, taken in world.as_read(claim).spec.requirements.capacity.items():
+        for name, taken in (granted(ref, world) or {}).items():
             if name in left:
                 left[name] = left[name] - taken
     return left

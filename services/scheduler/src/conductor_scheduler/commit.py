@@ -40,7 +40,10 @@ class Committer:
         self._leading = leading
 
     async def bind(self, claim: Claim, concrete: Concrete, traceparent: str | None) -> Concrete:
-        """Put the claim's reference into the resource. Raises Conflict when the resource has changed meanwhile."""
+        """Put the reference of the claim as it is read into the resource.
+
+        Raises Conflict when the resource has changed meanwhile.
+        """
         kept = (ref for ref in concrete.spec.claim_refs if ref is not concrete.ref_of(claim.key))
         annotations = {} if traceparent is None else {TRACEPARENT: traceparent}
         refs = (*kept, ClaimRef.model_validate(claim_ref(claim)))

@@ -135,7 +135,7 @@ def _schedule(claim: Claim, view: View, profile: Profile, refused: Mapping[Objec
             return Bind(candidate.concrete, evaluation.tally())
         elif candidate.source is not None:
             try:
-                made = draft(claim, candidate.source)
+                made = draft(request.claim, candidate.source)
             except TemplateError as error:
                 evaluation.turn_down(FRAMEWORK, Refusal("Unusable", str(error)), candidate)
             else:
@@ -257,7 +257,7 @@ def _had(claim: Claim, candidate: Candidate) -> float:
 
 
 def committed(claim: Claim, concrete: Concrete) -> Concrete:
-    """The resource as it is once the claim's binding is committed."""
+    """The resource as it is once the binding of the claim as it is read is committed."""
     mine = concrete.ref_of(claim.key)
     ref = ClaimRef.model_validate(claim_ref(claim))
     refs = (*(each for each in concrete.spec.claim_refs if each is not mine), ref)

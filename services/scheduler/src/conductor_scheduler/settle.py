@@ -226,11 +226,11 @@ class Settler:
         self._refused.setdefault(claim.key, {})[key] = _Refused(refusal, self._generation(key), again)
 
     async def _bind(self, claim: Claim, decision: Bind) -> bool:
-        concrete = decision.concrete
-        self._view.assume(committed(claim, concrete))
+        concrete, asking = decision.concrete, self._view.as_read(claim)
+        self._view.assume(committed(asking, concrete))
         async with self._span(claim, "bind", decision):
             try:
-                bound = await self._commit.bind(claim, concrete, current_traceparent())
+                bound = await self._commit.bind(asking, concrete, current_traceparent())
             except KubeError as error:
                 self._doubted.add(concrete.key)
                 self._mark(concrete.key)

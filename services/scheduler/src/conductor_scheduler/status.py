@@ -10,6 +10,7 @@ from conductor_model.concrete import Concrete
 from conductor_model.conditions import Condition, condition, with_condition
 from conductor_scheduler.decide import Bind, Provision, summary
 
+_GRANTED_LENGTH = 512
 OWNED_CONDITIONS = frozenset({ClaimCondition.SCHEDULED.value, ClaimCondition.BOUND.value})
 
 
@@ -26,7 +27,7 @@ def bound(claim: Claim, concrete: Concrete, scheduled: tuple[str, str] | None, n
         claim,
         ClaimPhase.BOUND,
         _condition(claim, ClaimCondition.SCHEDULED, "True", *scheduled),
-        _condition(claim, ClaimCondition.BOUND, "True", *_bound_to(concrete)),
+        _condition(claim, ClaimCondition.BOUND, "True", *_bound_to(claim, concrete)),
         now,
         resource=BoundResource(
             api_version=concrete.api_version,
@@ -39,16 +40,29 @@ def bound(claim: Claim, concrete: Concrete, scheduled: tuple[str, str] | None, n
     )
 
 
-def _bound_to(concrete: Concrete) -> tuple[str, str]:
+def _bound_to(claim: Claim, concrete: Concrete) -> tuple[str, str]:
     """Reason and message of ``Bound=True``."""
     if not concrete.being_deleted:
-        return "Bound", f"bound to {_place(concrete)}"
+        return "Bound", f"bound to {_place(concrete)}{_not_granted(claim, concrete)}"
     if concrete.deletion_held:
         return (
             "DeletionHeld",
             f"bound to {_place(concrete)}, which was deleted and stays until this claim is gone",
         )
     return "BeingDeleted", f"bound to {_place(concrete)}, which is being deleted"
+
+
+def _not_granted(claim: Claim, concrete: Concrete) -> str:
+    """What a claim asks for that was changed while it was being bound: it has what it asked for before."""
+    ref = next((each for each in concrete.bound_refs if each.uid == claim.uid), None)
+    if ref is None or ref.capacity is None:
+        return ""
+    told = [
+        f"capacity.{name} {ref.capacity.get(name, 0)}, not {asked}"
+        for name, asked in sorted(claim.spec.requirements.capacity.items())
+        if ref.capacity.get(name) != asked
+    ]
+    return f"; it was granted what it asked for then: {', '.join(told)}"[:_GRANTED_LENGTH] if told else ""
 
 
 def pending(claim: Claim, reason: str, message: str, now: datetime) -> ClaimStatus:

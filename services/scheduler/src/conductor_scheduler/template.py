@@ -64,14 +64,15 @@ def name_for(claim: Claim) -> str:
     return f"{readable}-{suffix}"
 
 
-def claim_ref(claim: Claim) -> dict[str, str]:
-    """The entry that binds a claim, as it stands in ``spec.claimRefs``."""
+def claim_ref(claim: Claim) -> dict[str, Any]:
+    """The entry that binds a claim, as it stands in ``spec.claimRefs``, with what the claim as it is read asks for."""
     return {
         "apiVersion": claim.api_version,
         "kind": claim.kind,
         "namespace": claim.metadata.namespace,
         "name": claim.metadata.name,
         "uid": claim.uid,
+        "capacity": {name: str(amount) for name, amount in claim.spec.requirements.capacity.items()},
     }
 
 
@@ -85,7 +86,7 @@ def claim_key(ref: ClaimRef) -> ObjectKey | None:
 
 
 def draft(claim: Claim, source: ResourceClass) -> Draft:
-    """The concrete resource that the class would make for the claim, bound to it from the start.
+    """The concrete resource that the class would make for the claim as it is read, bound to it from the start.
 
     The claim may set what its kind ``overrides``. Raises TemplateError.
     """

@@ -19,6 +19,7 @@ async def test_the_named_resource_is_bound_in_both_directions(world):
             "namespace": world.namespace,
             "name": "db",
             "uid": claim["metadata"]["uid"],
+            "capacity": {"storage": "25Gi"},
         }
     ]
     status = bound["status"]

@@ -148,5 +148,34 @@ def claims(world):
     return world.api.list(world.claim_type, world.namespace)
 
 
+def said_of_its_binding(world, claim):
+    said = world.condition(claim, "Bound")
+    return said.message if said is not None else ""
+
+
 def bound_refs(world):
     return sum(len(rds["spec"].get("claimRefs", [])) for rds in world.all_rds())
+
+
+async def test_a_claim_that_grows_while_it_is_being_bound_takes_what_it_was_granted(world):
+    """The author changes the claim after the binding was written, and before the claim's status says so."""
+    world.create_quota(capacity={"storage": "20Gi"})
+    world.create_rds(maxClaims=3, capabilities={"capacity": {"storage": "20Gi"}})
+    client = await world.client()
+    bind, grown = client.merge_patch, []
+
+    async def bind_and_see_it_grow(*args, **how):
+        answer = await bind(*args, **how)
+        if not grown:
+            large = {"spec": {"requirements": {"capacity": {"storage": "20Gi"}}}}
+            grown.append(world.api.merge_patch(world.claim_type, world.namespace, "grower", large))
+        return answer
+
+    client.merge_patch = bind_and_see_it_grow
+    async with world.watching(), world.scheduling(client):
+        world.create_claim("grower", requirements={"capacity": {"storage": "10Gi"}})
+        told = "granted what it asked for then: capacity.storage 10Gi, not 20Gi"
+        await world.claim_where("grower", lambda claim: told in said_of_its_binding(world, claim))
+        world.create_claim("next", requirements={"capacity": {"storage": "10Gi"}})
+        await world.bound_claim("next")
+    assert [ref["capacity"] for ref in world.rds()["spec"]["claimRefs"]] == 2 * [{"storage": "10Gi"}]

@@ -25,7 +25,7 @@ from conductor_scheduler.framework.plugin import (
     Setup,
     Understands,
 )
-from conductor_scheduler.framework.world import Change, World
+from conductor_scheduler.framework.world import Change, World, granted
 
 __all__ = [
     "Bar",
@@ -49,4 +49,5 @@ __all__ = [
     "Setup",
     "Understands",
     "World",
+    "granted",
 ]

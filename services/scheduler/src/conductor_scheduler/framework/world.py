@@ -10,6 +10,7 @@ from conductor_model.claims import Claim
 from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject
+from conductor_model.quantity import Quantity
 from conductor_model.quota import ClaimQuota
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ResourceClass
@@ -30,6 +31,18 @@ class Change:
     def replaced(self) -> bool:
         """The object that was there is gone, whether or not another one has its name now."""
         return self.before is not None and (self.after is None or self.after.uid != self.before.uid)
+
+
+def granted(ref: ClaimRef, world: World) -> Mapping[str, Quantity] | None:
+    """What of its resource's capacity is a bound claim's; None when that is not known.
+
+    What was granted when it was bound, whatever the claim, or its limit ranges, say by now. An entry that does not say,
+    written by hand or before such entries did, grants what the claim asks for.
+    """
+    if ref.capacity is not None:
+        return ref.capacity
+    claim = world.claim_of(ref)
+    return world.as_read(claim).spec.requirements.capacity if claim is not None else None
 
 
 class World(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from conductor_model.concrete import ClaimRef, Concrete, ConcreteCondition
 from conductor_model.conditions import is_true
 from conductor_model.refs import ObjectKey
-from conductor_scheduler.framework import Candidate, CandidateCheck, Refusal, Request, Setup, World
+from conductor_scheduler.framework import Candidate, CandidateCheck, Refusal, Request, Setup, World, granted
 
 
 class Sharing:
@@ -53,7 +53,7 @@ def is_vacant(concrete: Concrete, world: World) -> bool:
         is_true(concrete.status.conditions, ConcreteCondition.READY)
         and not is_full(concrete)
         and len(refs) < concrete.spec.max_claims
-        and all(ref.uid is not None and world.claim_of(ref) is not None for ref in refs)
+        and all(ref.uid is not None and granted(ref, world) is not None for ref in refs)
     )
 
 
@@ -76,7 +76,7 @@ def unavailable(concrete: Concrete, claim: ObjectKey, uid: str) -> Refusal | Non
 
 def _unsettled(concrete: Concrete, world: World) -> Refusal | None:
     """What a claim that is not known takes of a shared resource is not known either."""
-    if all(world.claim_of(ref) is not None for ref in concrete.bound_refs):
+    if all(granted(ref, world) is not None for ref in concrete.bound_refs):
         return None
     return Refusal("NotSettled", "is bound to a claim of which nothing is known yet")
 
