@@ -7,6 +7,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 MEMBERS := $(wildcard libs/*) $(wildcard services/*) dev
+# Each process has a control plane and servers of its own; a file's tests share one.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help
@@ -35,7 +37,7 @@ down: $(STAMP) ## stop what `make up` started
 .PHONY: test
 test: $(STAMP) ## all tests, the integration tests on real parts
 	@$(PY) -m conductor_dev build control-plane helm
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(PARALLEL)
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## the tests that need no part started

@@ -69,7 +69,9 @@ def pytest_runtest_makereport(
     report = yield
     result = _result(item, call, report)
     if result is not None:
-        report.user_properties.append((_PROPERTY, asdict(result)))
+        # Plain values only: the report may have to travel from another process.
+        plain = {**asdict(result), "verdict": result.verdict.value}
+        report.user_properties.append((_PROPERTY, plain))
     return report
 
 
