@@ -101,3 +101,12 @@ async def test_a_key_that_rests_is_looked_at_once_afterwards_however_often_it_is
     assert await asyncio.wait_for(keys.take(), 20) == A
     keys.done(A)
     assert keys.idle
+
+
+async def test_a_claim_of_another_namespace_is_taken_next_however_many_of_one_wait():
+    keys = DirtyKeys(flow=lambda key: key.namespace)
+    for number in range(10_000):
+        keys.mark(ObjectKey(MYSQL_INSTANCE.group_kind, "large", f"c{number}"))
+    late = ObjectKey(MYSQL_INSTANCE.group_kind, "small", "late")
+    keys.mark(late)
+    assert late in [await keys.take(), await keys.take()]

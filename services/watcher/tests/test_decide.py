@@ -22,6 +22,7 @@ from conductor_watcher.decide import (
     OnTheWay,
     Present,
     buried,
+    claim_namespace,
     foreign,
     is_news,
     overtaken,
@@ -255,3 +256,12 @@ def test_a_namespace_that_is_gone_is_buried_by_a_list_of_just_that_name():
     kind = GroupKind("", "Namespace")
     held = {ObjectKey(kind, "", name): Published(name, "1", 1, deleted=False) for name in ("mine", "other")}
     assert buried(kind, "mine", (), held) == [Absent(ObjectKey(kind, "", "mine"), "mine")]
+
+
+def test_a_resource_is_the_work_of_the_namespace_whose_claim_it_is_for() -> None:
+    resource = ObjectKey(RDS_INSTANCE.group_kind, "conductor-system", "db")
+    refs = [{"kind": "MySQLInstance", "namespace": "team-a", "name": "x"}]
+    assert claim_namespace(resource, json.dumps({"spec": {"claimRefs": refs}}).encode()) == "team-a"
+    for spec in ({}, {"claimRefs": []}):
+        assert claim_namespace(resource, json.dumps({"spec": spec}).encode()) is None
+    assert claim_namespace(ObjectKey(CLAIM, "team-a", "x"), b"{}") is None

@@ -255,3 +255,17 @@ async def test_an_object_that_came_and_went_unseen_leaves_a_tombstone_against_la
     assert await shown(bus) == ("2", True)
     with pytest.raises(Superseded):
         await bus.publisher("/deposed").publish(key("x"), "u1", "1", b"{}", expected_sequence=0)
+
+
+async def test_one_namespaces_initial_list_does_not_hold_up_another_namespaces_change(
+    outbox: Outbox, gate: Gate, until: Any
+) -> None:
+    gate.close()
+    for number in range(10 * IN_FLIGHT):
+        outbox.put(present(1, f"large-{number}"))
+    await until(lambda: len(gate.attempts) == IN_FLIGHT)
+    late = ObjectKey(MYSQL_INSTANCE.group_kind, "another", "late")
+    outbox.put(Present(late, "u2", "1", b"{}"))
+    gate.open()
+    await until(lambda: len(gate.attempts) == 10 * IN_FLIGHT + 1)
+    assert [name for name, _ in gate.attempts].index("late") <= IN_FLIGHT + 2

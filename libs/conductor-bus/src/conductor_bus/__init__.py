@@ -22,6 +22,7 @@ from conductor_bus.errors import (
     Transient,
     Unavailable,
 )
+from conductor_bus.flows import Turns
 from conductor_bus.metrics import WorkMetrics
 from conductor_bus.publisher import ObjectPublisher, Published
 from conductor_bus.reading import CaughtUp, Restarted
@@ -55,6 +56,7 @@ __all__ = [
     "Throttled",
     "TooLarge",
     "Transient",
+    "Turns",
     "Unavailable",
     "Wake",
     "Work",

@@ -2,7 +2,8 @@
 
 Attributes travel as ``ce-`` headers, the content type as ``content-type``, trace context as ``traceparent`` and
 ``tracestate`` (CloudEvents NATS binding; W3C Trace Context). The extension attributes ``uid`` and
-``resourceversion`` are the object's own. The payload is the object's JSON as the publisher gave it.
+``resourceversion`` are the object's own; ``claimnamespace`` is the namespace of the claim that a resource is for, which
+workers take turns by. The payload is the object's JSON as the publisher gave it.
 
 ``ce-id`` is a function of uid, resourceVersion and deletion, so that whoever sees a message twice can tell. It is
 deliberately not the broker's ``Nats-Msg-Id``: within the deduplication window the broker would swallow a
@@ -26,6 +27,7 @@ DELETED = "io.conductor.object.deleted"
 ID_HEADER = "ce-id"
 UID_HEADER = "ce-uid"
 RESOURCE_VERSION_HEADER = "ce-resourceversion"
+CLAIM_NAMESPACE_HEADER = "ce-claimnamespace"
 TYPE_HEADER = "ce-type"
 TIME_HEADER = "ce-time"
 TRACEPARENT_HEADER = "traceparent"
@@ -52,6 +54,13 @@ class ObjectMessage:
     traceparent: str | None
     deliveries: int = 1
     tracestate: str | None = None
+    claim_namespace: str | None = None
+    """Of the claim that the object is for, where it is a resource for one."""
+
+    @property
+    def flow(self) -> str:
+        """Whose work it is to handle this message."""
+        return self.claim_namespace or self.key.namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class Event:
     deleted: bool
     source: str
     time: datetime
+    claim_namespace: str | None = None
 
     @property
     def id(self) -> str:
@@ -86,6 +96,7 @@ def headers_of(event: Event) -> dict[str, str]:
         TIME_HEADER: event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         UID_HEADER: event.uid,
         RESOURCE_VERSION_HEADER: event.resource_version,
+        CLAIM_NAMESPACE_HEADER: event.claim_namespace or "",
         "content-type": "application/json",
     }
     # An attribute without a value is left out: CloudEvents knows no empty ones.
@@ -134,7 +145,14 @@ def read_message(
         traceparent=attributes.get(TRACEPARENT_HEADER),
         deliveries=deliveries,
         tracestate=attributes.get(TRACESTATE_HEADER),
+        claim_namespace=claim_namespace(attributes),
     )
+
+
+def claim_namespace(headers: Mapping[str, str] | None) -> str | None:
+    """The namespace of the claim that a message's object is for, if the message says so."""
+    value = (headers or {}).get(CLAIM_NAMESPACE_HEADER)
+    return unquote(value) if value else None
 
 
 def _attribute(headers: Mapping[str, str], name: str, key: ObjectKey) -> str:

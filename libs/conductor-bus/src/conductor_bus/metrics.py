@@ -33,6 +33,7 @@ class WorkMetrics(Collector):
                 "Objects handed back because another replica works on them",
                 done.busy_elsewhere,
             ),
+            "put_off": ("Messages given back because others are to have their turns", done.put_off),
             "locks_lost": ("Handlers cancelled because their object's lock was lost", done.locks_lost),
         }
         for name, (meaning, value) in counters.items():

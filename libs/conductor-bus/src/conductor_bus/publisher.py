@@ -58,19 +58,20 @@ class ObjectPublisher:
         *,
         expected_sequence: int | None,
         traceparent: str | None = None,
+        claim_namespace: str | None = None,
     ) -> int:
         """Makes this the object's last message and returns its sequence.
 
         ``data`` is the object's JSON without managedFields. ``expected_sequence`` is that of the object's last
         message, 0 for none, None to publish whatever is there. ``traceparent`` is the message's creation context,
-        the current span's if None.
+        the current span's if None. ``claim_namespace`` is that of the claim that a resource is for.
 
         Raises:
             Superseded: the object's last message is another one.
             StreamLost: the stream is gone or was made anew.
             TooLarge, Unavailable, Refused
         """
-        event = Event(key, uid, resource_version, deleted=False, source=self._source, time=self._now())
+        event = Event(key, uid, resource_version, False, self._source, self._now(), claim_namespace)
         return await self._publish(event, data, {}, expected_sequence, traceparent)
 
     async def tombstone(

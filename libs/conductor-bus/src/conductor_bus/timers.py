@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from nats.js import api
 
 from conductor_bus.connection import Connection, NotThere
-from conductor_bus.envelope import TRACEPARENT_HEADER
+from conductor_bus.envelope import CLAIM_NAMESPACE_HEADER, TRACEPARENT_HEADER
 from conductor_bus.errors import StreamLost
 from conductor_model.refs import ObjectKey
 
@@ -35,7 +36,14 @@ class Timers:
         self._now = now
         self._set_here: set[ObjectKey] = set()
 
-    async def set(self, key: ObjectKey, delay: timedelta, *, traceparent: str | None) -> None:
+    async def set(
+        self,
+        key: ObjectKey,
+        delay: timedelta,
+        *,
+        traceparent: str | None,
+        claim_namespace: str | None = None,
+    ) -> None:
         """Wakes the consumer for the object after the delay; stored when this returns."""
         due = (self._now() + delay).astimezone(UTC).isoformat().replace("+00:00", "Z")
         wake_ttl = self._connection.config.wake_ttl
@@ -46,6 +54,8 @@ class Timers:
         }
         if traceparent is not None:
             headers[TRACEPARENT_HEADER] = traceparent
+        if claim_namespace is not None:
+            headers[CLAIM_NAMESPACE_HEADER] = quote(claim_namespace)
         await self._store(key, headers)
         self._set_here.add(key)
 

@@ -24,6 +24,12 @@ class Wake:
     sequence: int
     deliveries: int
     traceparent: str | None
+    claim_namespace: str | None = None
+
+    @property
+    def flow(self) -> str:
+        """Whose work it is, see `ObjectMessage.flow`."""
+        return self.claim_namespace or self.key.namespace
 
 
 Cause: TypeAlias = ObjectMessage | Wake

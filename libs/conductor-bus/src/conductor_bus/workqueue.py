@@ -5,6 +5,7 @@ reads its last message, runs the handler, settles. Promises:
 
 - Two handlers never run for one object at once, in whichever replicas (see `conductor_bus.locks` for how far).
 - A handler sees the object's last message as of after it got the lock, so an older state never overtakes a newer one.
+- Flows (see `conductor_bus.flows`) take turns, however much of one is before another on the stream.
 - A message is acknowledged only after its handler answered and the timer it asked for is stored.
 - On stop nothing new is started, what waits is handed back at once, what runs may finish for a few seconds.
 - A broker that restarts, or loses everything, is waited for and set up again without a restart of the process.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,8 +28,9 @@ from nats.js import api
 from conductor_bus import deadletters
 from conductor_bus.cancellation import cancellable
 from conductor_bus.connection import Connection, NotThere
-from conductor_bus.envelope import TRACEPARENT_HEADER, ObjectMessage, read_message
+from conductor_bus.envelope import TRACEPARENT_HEADER, ObjectMessage, claim_namespace, read_message
 from conductor_bus.errors import BusError, MalformedMessage, StreamLost, TooLarge
+from conductor_bus.flows import Share
 from conductor_bus.keyed import Batch, KeyedQueue
 from conductor_bus.locks import Lock, Locks
 from conductor_bus.pull import ConsumerLost, PullSession
@@ -50,6 +53,10 @@ _REMEMBERED_FAILURES = 10_000
 _PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _SHORT_PAUSE = 0.05
+_LOOK_FURTHER_EVERY = 1.0
+"""How often a worker whose hands are full looks whether somebody waits behind those whose work it has in hand."""
+_LOOK_FURTHER = 256
+_REMEMBERED_PUT_OFF = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ class Statistics:
     unexpected: int = 0
     dead_letters: int = 0
     busy_elsewhere: int = 0
+    put_off: int = 0
     locks_lost: int = 0
     active: int = 0
 
@@ -100,13 +108,22 @@ class WorkQueue:
     concurrency: int
     related: Related
     chance: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
     statistics: Statistics = field(default_factory=Statistics)
     _queue: KeyedQueue[_Delivery] = field(default_factory=KeyedQueue)
     _in_hand: set[_Delivery] = field(default_factory=set)
     _failures: dict[ObjectKey, Failures] = field(default_factory=dict)
+    _share: Share = field(init=False)
+    _put_off: dict[int, int] = field(default_factory=dict)
+    """Sequence -> how often its message was put off here: no delivery that a handler has seen."""
+    _look_further_at: float = 0.0
+    _reminded_at: float = 0.0
     _workers: set[asyncio.Task[None]] = field(default_factory=set)
     _session: PullSession | None = None
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._share = Share(self.concurrency)
 
     @property
     def receiving(self) -> bool:
@@ -181,10 +198,26 @@ class WorkQueue:
                 worker.add_done_callback(self._workers.discard)
             room = self.concurrency - len(self._in_hand) - session.outstanding
             if room > 0:
+                self._look_further_at = self.clock() + _LOOK_FURTHER_EVERY
                 await session.request(room)
+            elif session.drained:
+                await self._look_further(session)
             message = await session.receive()
             if message is not None:
                 await self._accept(message)
+
+    async def _look_further(self, session: PullSession) -> None:
+        """Hands are full: goes through what waits on the stream, for the work of others than those it has in hand.
+
+        Only what is there already is asked for: while another replica has room, everything goes there.
+        """
+        now = self.clock()
+        if now >= self._look_further_at:
+            self._look_further_at = now + _LOOK_FURTHER_EVERY
+            await session.request(_LOOK_FURTHER, wait=False)
+        elif self._reminded_at != self._look_further_at:
+            self._reminded_at = self._look_further_at
+            asyncio.get_running_loop().call_later(self._look_further_at - now, session.nudge)
 
     async def _accept(self, message: Msg) -> None:
         """Puts a message to its objects; one that cannot be read is set aside at once."""
@@ -198,17 +231,36 @@ class WorkQueue:
         if not keys:
             await self._acknowledge(message, None)
             return
+        if not self._share.fits(cause.flow, self.clock()):
+            await self._put_it_off(message, cause)
+            return
+        self._put_off.pop(cause.sequence, None)
         delivery = _Delivery(message, cause, len(keys))
         self._in_hand.add(delivery)
+        self._share.took(cause.flow)
         for key in keys:
-            self._queue.add(key, delivery)
+            self._queue.add(key, delivery, cause.flow)
+
+    async def _put_it_off(self, message: Msg, cause: Cause) -> None:
+        """Gives a message back, to have it again when its flow's turn may have come."""
+        self.statistics.put_off += 1
+        self._put_off[cause.sequence] = self._put_off.pop(cause.sequence, 0) + 1
+        if len(self._put_off) > _REMEMBERED_PUT_OFF:
+            del self._put_off[next(iter(self._put_off))]
+        await self._acknowledge(message, self._share.put_off(cause.flow, self.clock()))
+        if message.metadata.num_pending:
+            # Whoever waits behind all these is to be found now.
+            self._look_further_at = 0.0
 
     def _read(self, message: Msg) -> Cause:
         named = self.connection.subjects.parse(message.subject)
         meta = message.metadata
-        sequence, deliveries = meta.sequence.stream, meta.num_delivered
+        sequence = meta.sequence.stream
+        deliveries = max(1, meta.num_delivered - self._put_off.get(sequence, 0))
         if isinstance(named, WakeSubject):
-            return Wake(named.key, sequence, deliveries, (message.headers or {}).get(TRACEPARENT_HEADER))
+            headers = message.headers or {}
+            traceparent = headers.get(TRACEPARENT_HEADER)
+            return Wake(named.key, sequence, deliveries, traceparent, claim_namespace(headers))
         return read_message(named, message.headers, message.data, sequence=sequence, deliveries=deliveries)
 
     def _related_to(self, message: ObjectMessage) -> Iterable[ObjectKey]:
@@ -231,6 +283,7 @@ class WorkQueue:
             while current is not None:
                 await self._handle(current, lock, handle, timers)
                 current = None if lock.lost else self._queue.take_more(key)
+            self._share.finished(self.clock())
         except BusError as error:
             _log.info("%s: %s is tried again: %s", self.group, key, error)
             if isinstance(error, StreamLost) and self._session is not None:
@@ -309,7 +362,8 @@ class WorkQueue:
                 again = max(0.0, result.seconds)
             else:
                 delay = timedelta(seconds=result.seconds)
-                await timers.set(batch.key, delay, traceparent=cause.traceparent)
+                claimed_in = cause.claim_namespace
+                await timers.set(batch.key, delay, traceparent=cause.traceparent, claim_namespace=claimed_in)
         else:
             await timers.cancel(batch.key)
         await self._settle(batch, again)
@@ -346,6 +400,7 @@ class WorkQueue:
             if delivery.open_keys > 0:
                 continue
             self._in_hand.discard(delivery)
+            self._share.gave(delivery.cause.flow)
             await self._acknowledge(delivery.message, delivery.again_after)
 
     async def _acknowledge(self, message: Msg, again_after: float | None) -> None:
@@ -402,6 +457,7 @@ class WorkQueue:
                     renewed = False
                     _log.error("%s: locks not renewed: %s", self.group, type(error).__qualname__)
                 locks.give_up_stale()
+                self._share.forget(self.clock())
                 for delivery in tuple(self._in_hand):
                     await self._hold_on_to(delivery.message)
         finally:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from heapq import heappop, heappush
-from itertools import count
 from typing import Any
 
+from conductor_bus import Turns
 from conductor_model.refs import ObjectKey
 
 _FIRST_PAUSE = 0.1
@@ -20,19 +19,23 @@ _LONGEST_PAUSE = 10.0
 
 
 class DirtyKeys:
-    """The lowest rank first, then in the order in which they were marked. ``spread`` gives numbers from 0 to 1."""
+    """Flows take turns; within one the lowest rank is first, then what was marked first.
+
+    ``spread`` gives numbers from 0 to 1.
+    """
 
     def __init__(
         self,
         spread: Callable[[], float] = random.random,
         rank: Callable[[ObjectKey], tuple[Any, ...]] = lambda _: (),
+        flow: Callable[[ObjectKey], str] = lambda _: "",
     ) -> None:
         self._spread = spread
         self._rank = rank
-        self._heap: list[tuple[tuple[Any, ...], int, ObjectKey]] = []
-        self._dirty: dict[ObjectKey, int] = {}
-        """Key -> the number of its valid entry in the heap."""
-        self._marks = count()
+        self._flow = flow
+        self._turns: Turns[ObjectKey] = Turns()
+        self._dirty: set[ObjectKey] = set()
+        """What is in ``_turns``."""
         self._busy: set[ObjectKey] = set()
         self._marked_while_busy: set[ObjectKey] = set()
         self._resting: dict[ObjectKey, asyncio.TimerHandle] = {}
@@ -47,21 +50,18 @@ class DirtyKeys:
 
     async def take(self) -> ObjectKey:
         """The next key that is neither worked on nor resting; it is worked on until ``done`` or ``failed``."""
-        while not self._dirty:
+        while (key := self._turns.pop()) is None:
             self._ready.clear()
             await self._ready.wait()
-        while True:
-            _, mark, key = heappop(self._heap)
-            if self._dirty.get(key) == mark:
-                del self._dirty[key]
-                self._busy.add(key)
-                return key
+        self._dirty.discard(key)
+        self._busy.add(key)
+        return key
 
     def _push(self, key: ObjectKey) -> None:
         if key in self._dirty:
             return
-        mark = self._dirty[key] = next(self._marks)
-        heappush(self._heap, (self._rank(key), mark, key))
+        self._dirty.add(key)
+        self._turns.push(self._flow(key), key, self._rank(key))
         self._ready.set()
 
     @property

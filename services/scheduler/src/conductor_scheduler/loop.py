@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from conductor_bus import CaughtUp, ObjectMessage, Restarted
 from conductor_kube import Conflict, Forbidden, KubeClient, KubeError, NotServed, Throttled
-from conductor_model.claims import Claim
+from conductor_model.claims import Claim, ClaimCondition
+from conductor_model.conditions import condition
 from conductor_model.kind import Role
 from conductor_model.kinds import (
     BY_GROUP_KIND,
@@ -52,6 +53,8 @@ _BELIEVED = frozenset({RESOURCE_CLASS.group_kind, NAMESPACE.group_kind})
 _WRITES_IN_FLIGHT = 32
 _LIST_AGAIN = 1.0
 _COMPARE_EVERY = 600.0
+_WAITING = ""
+"""The flow of claims that were told to wait: no namespace is called so."""
 
 
 class Scheduler:
@@ -71,7 +74,7 @@ class Scheduler:
         self._kube = kube
         self._metrics = metrics
         self._compare_every = compare_every
-        self._dirty = DirtyKeys(rank=self._turn)
+        self._dirty = DirtyKeys(rank=self._turn, flow=self._flow)
         self._commit = Committer(kube, self.view, leading)
         self._settler = Settler(self.view, self._commit, policy, metrics, now=now, mark=self._dirty.mark)
         self._in_flight = asyncio.Semaphore(_WRITES_IN_FLIGHT)
@@ -215,9 +218,26 @@ class Scheduler:
             self._dirty.mark(claim.key)
 
     def _turn(self, key: ObjectKey) -> tuple[Any, ...]:
-        """What frees room comes before claims, and claims by their precedence."""
+        """Within a flow: what frees room comes before claims, and claims by their precedence."""
         claim = self.view.claims.get(key)
         return (0,) if claim is None else (1, *precedence(claim))
+
+    def _flow(self, key: ObjectKey) -> str:
+        """Namespaces take turns, so that one team's burst does not hold up another's claim.
+
+        Claims that wait for room are one flow, of all namespaces: what has become free is the first one's by precedence.
+        """
+        claim = self.view.claims.get(key)
+        if claim is not None:
+            return _WAITING if self._waits(claim) else key.namespace
+        concrete = self.view.concretes.get(key)
+        named = concrete.spec.claim_refs[0].namespace if concrete and concrete.spec.claim_refs else None
+        return named or key.namespace
+
+    def _waits(self, claim: Claim) -> bool:
+        """Also of an earlier leader's claims, which it has told so."""
+        told = condition(claim.status.conditions, ClaimCondition.SCHEDULED)
+        return claim.key in self._settler.waiting or (told is not None and told.status == "False")
 
     async def _settle_dirty(self, tasks: asyncio.TaskGroup) -> None:
         await self._caught_up.wait()

@@ -28,6 +28,12 @@ class Present:
     uid: str
     resource_version: str
     raw: bytes
+    claim_namespace: str | None = None
+    """Of a resource for a claim: whose work it is."""
+
+    @property
+    def flow(self) -> str:
+        return self.claim_namespace or self.key.namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,22 @@ class Absent:
     uid: str
     resource_version: str = ""
 
+    @property
+    def flow(self) -> str:
+        return self.key.namespace
+
 
 News = Present | Absent
+
+
+def claim_namespace(key: ObjectKey, raw: bytes) -> str | None:
+    """The namespace of the claim that a resource is for; None for what is no resource, and for one that is nobody's."""
+    kind = BY_GROUP_KIND.get(key.group_kind)
+    if kind is None or kind.role is not Role.CONCRETE:
+        return None
+    refs = json.loads(raw).get("spec", {}).get("claimRefs") or ({},)
+    named = refs[0].get("namespace")
+    return named if isinstance(named, str) else None
 
 
 def public_form(key: ObjectKey, raw: bytes) -> bytes:

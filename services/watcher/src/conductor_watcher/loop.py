@@ -10,7 +10,7 @@ from datetime import datetime
 from conductor_bus import Bus, BusError, ObjectPublisher, Published, StreamLost
 from conductor_kube import Changed, Deleted, KubeClient, Reflector, Refused, Synced
 from conductor_model.refs import ObjectKey, ResourceType
-from conductor_watcher.decide import Absent, Present, buried, foreign, public_form
+from conductor_watcher.decide import Absent, Present, buried, claim_namespace, foreign, public_form
 from conductor_watcher.metrics import Metrics
 from conductor_watcher.outbox import Outbox
 
@@ -133,7 +133,8 @@ class Watcher:
             match event:
                 case Changed(key, uid, resource_version, raw):
                     self._metrics.events.labels(name, "changed").inc()
-                    outbox.put(Present(key, uid, resource_version, public_form(key, raw)))
+                    whose = claim_namespace(key, raw)
+                    outbox.put(Present(key, uid, resource_version, public_form(key, raw), whose))
                 case Deleted(key, uid, resource_version):
                     self._metrics.events.labels(name, "deleted").inc()
                     outbox.put(Absent(key, uid, resource_version or ""))

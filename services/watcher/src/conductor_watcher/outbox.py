@@ -1,7 +1,7 @@
 """What is to be published: the newest news of each object, one publication per object at a time.
 
-News that arrives while an older one of the same object waits takes its place. Each publication states which message it
-replaces, so that a watcher that was deposed cannot put older state over newer.
+Namespaces take turns. News that arrives while an older one of the same object waits takes its place. Each publication
+states which message it replaces, so that a watcher that was deposed cannot put older state over newer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from datetime import datetime
 from opentelemetry import trace
 from opentelemetry.context import Context
 
-from conductor_bus import Bus, MalformedMessage, ObjectPublisher, Published, Superseded, TooLarge, Unavailable
+from conductor_bus import (
+    Bus,
+    MalformedMessage,
+    ObjectPublisher,
+    Published,
+    Superseded,
+    TooLarge,
+    Turns,
+    Unavailable,
+)
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.refs import ObjectKey
 from conductor_telemetry import context_from, current_traceparent, start_root_span
@@ -48,6 +57,8 @@ class Outbox:
         self._now = now
         self._leading = leading
         self._pending: dict[ObjectKey, tuple[News, float]] = {}
+        self._turns: Turns[ObjectKey] = Turns()
+        """Of what is pending and not busy, each once."""
         self._busy: set[ObjectKey] = set()
         self._behind: set[ObjectKey] = set()
         self._caught_up = asyncio.Event()
@@ -57,6 +68,8 @@ class Outbox:
 
     def put(self, news: News) -> None:
         if is_news(news, self.stream.get(news.key)) or news.key in self._pending or news.key in self._busy:
+            if news.key not in self._pending and news.key not in self._busy:
+                self._turns.push(news.flow, news.key)
             self._pending[news.key] = (news, time.monotonic())
             self._wake.set()
 
@@ -77,8 +90,11 @@ class Outbox:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                for key in [key for key in self._pending if key not in self._busy]:
+                while self._turns:
                     await self._places.acquire()
+                    key = self._turns.pop()
+                    if key is None:
+                        raise RuntimeError("something waits, and has no turn")
                     news, heard = self._pending.pop(key)
                     self._busy.add(key)
                     tasks.create_task(self._deliver(news, heard))
@@ -94,7 +110,8 @@ class Outbox:
         finally:
             self._busy.discard(news.key)
             self._places.release()
-            if self._pending:
+            if (waiting := self._pending.get(news.key)) is not None:
+                self._turns.push(waiting[0].flow, news.key)
                 self._wake.set()
 
     async def _settle(self, news: News, heard: float) -> bool:
@@ -140,6 +157,7 @@ class Outbox:
                 news.raw,
                 expected_sequence=expected,
                 traceparent=traceparent,
+                claim_namespace=news.claim_namespace,
             )
         deleted = isinstance(news, Absent)
         self.stream[news.key] = Published(news.uid, news.resource_version, sequence, deleted)
