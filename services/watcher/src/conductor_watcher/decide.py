@@ -57,9 +57,8 @@ def claim_namespace(key: ObjectKey, raw: bytes) -> str | None:
     kind = BY_GROUP_KIND.get(key.group_kind)
     if kind is None or kind.role is not Role.CONCRETE:
         return None
-    refs = json.loads(raw).get("spec", {}).get("claimRefs") or ({},)
-    named = refs[0].get("namespace")
-    return named if isinstance(named, str) else None
+    refs = json.loads(raw).get("spec", {}).get("claimRefs")
+    return str(refs[0]["namespace"]) if refs else None
 
 
 def public_form(key: ObjectKey, raw: bytes) -> bytes:
