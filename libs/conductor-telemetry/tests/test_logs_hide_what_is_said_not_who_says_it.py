@@ -25,6 +25,15 @@ def test_a_loggers_name_is_not_taken_for_the_name_of_a_secret(capsys: pytest.Cap
     assert "conductor_secrets_writer.handle: MySQLInstance shop/orders: Ready" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_service_that_is_called_like_a_secret_may_be_named_at_a_lines_beginning(
+    capsys: pytest.CaptureFixture[str], form: str
+):
+    logs.configure("secrets-writer", form=form, level="info")
+    logging.getLogger("conductor_bus.workqueue").info("secrets-writer: Secret shop/db is tried again")
+    assert "secrets-writer: Secret shop/db is tried again" in capsys.readouterr().err
+
+
 def test_a_password_in_a_message_or_an_exception_is_hidden(capsys: pytest.CaptureFixture[str]):
     logs.configure("x", form="console", level="info")
     try:

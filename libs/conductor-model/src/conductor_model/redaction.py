@@ -11,20 +11,25 @@ import re
 
 MASK = "[redacted]"
 
+_WORD = r"[\w.-]"
 _GUARDED = (
-    r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|authorization|api[_-]?key|access[_-]?key|private[_-]?key)"
-    r"[\w.-]*"
+    rf"(?<!{_WORD})(?!\A(?:conductor-)?secrets-writer: )"
+    rf"(?>{_WORD}*?(?:passw(?:or)?d|passphrase|secret|token|credential|authorization|api[_-]?key|access[_-]?key"
+    rf"|private[_-]?key){_WORD}*)"
 )
+"""The name of a value that is secret; a text that begins with the service of such a name is what that service says."""
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:bearer|basic)\s+\S+|[^\s,;&}\])]+)"""
 
+# Texts may be long and hostile. Each pattern goes over them once: what could begin anywhere in a word begins at its
+# start only, what was taken is not given back (``++``, ``(?>…)``), and what has no end extends to the text's.
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]*-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), MASK),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]*@", re.IGNORECASE), rf"\1{MASK}@"),
-    (re.compile(rf"""(["']?{_GUARDED}["']?\s*[:=]\s*){_VALUE}""", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), MASK),
+    (re.compile(r"-----BEGIN [A-Z ]*+-----.*?(?:-----END [A-Z ]*+-----|\Z)", re.DOTALL), MASK),
+    (re.compile(r"((?<![\w+.-])[\d+.-]*+[a-z][a-z0-9+.-]*+://)[^\s/@]*+@", re.IGNORECASE), rf"\1{MASK}@"),
+    (re.compile(rf"""(["']?{_GUARDED}["']?\s*+[:=]\s*+){_VALUE}""", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(r"\b(bearer|basic)\s++[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(r"(?<![\w-])(?>[\w-]*?eyJ[\w-]+)\.[\w-]++\.[\w-]*+"), MASK),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MASK),
-    (re.compile(r"(\binput_value=).*?(?=, input_type=|\])", re.DOTALL), rf"\1{MASK}"),
+    (re.compile(r"(\binput_value=).*?(?=, input_type=|\]|\Z)", re.DOTALL), rf"\1{MASK}"),
 )
 
 
