@@ -241,14 +241,14 @@ def test_a_provisioner_gets_secrets_in_the_named_namespaces_only(rendered_with: 
     assert all("secrets" not in rule["resources"] for rule in cluster_role["rules"])
 
 
-def test_each_service_gets_a_password_of_its_own_for_the_bus(rendered_with: Render):
+def test_each_user_of_the_bus_gets_a_password_of_its_own(rendered_with: Render):
     objects = rendered_with({})
     passwords = {
         name: base64.b64decode(value).decode()
         for name, value in named(objects, "Secret", "conductor-nats-users")["data"].items()
     }
-    assert passwords.keys() == set(SERVICES)
-    assert len(set(passwords.values())) == len(SERVICES)
+    assert passwords.keys() == {*SERVICES, "dead-letters"}
+    assert len(set(passwords.values())) == len(passwords)
     assert all(value[0].isalpha() and len(value) > 32 for value in passwords.values())
     for service in SERVICES:
         pod = named(objects, "Deployment", f"conductor-{service}")["spec"]["template"]["spec"]

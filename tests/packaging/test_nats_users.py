@@ -14,6 +14,7 @@ from pathlib import Path
 import nats
 import pytest
 
+import conductor_bus.__main__
 from conductor_bus import (
     Bus,
     BusConfig,
@@ -37,6 +38,7 @@ from conductor_model.refs import ObjectKey
 pytestmark = pytest.mark.integration
 
 SERVICES = ("watcher", "scheduler", "aws-provisioner", "gcp-provisioner", "sql-provisioner", "secrets-writer")
+USERS = (*SERVICES, "dead-letters")
 WORKERS = ("aws-provisioner", "gcp-provisioner", "sql-provisioner", "secrets-writer")
 KINDS = (RDS_INSTANCE.group_kind,)
 CONFIG = BusConfig(
@@ -56,7 +58,7 @@ def server(rendered: list[Json], tmp_path: Path) -> Iterator[str]:
     ]
     file = tmp_path / "nats.conf"
     file.write_text(config.replace("store_dir: /data", f"store_dir: '{tmp_path / 'jetstream'}'"))
-    passwords = {f"{name.upper().replace('-', '_')}_PASSWORD": f"p-{name}" for name in SERVICES}
+    passwords = {f"{name.upper().replace('-', '_')}_PASSWORD": f"p-{name}" for name in USERS}
     command = [
         str(Path(sysconfig.get_path("scripts")) / "nats-server"),
         f"--config={file}",
@@ -85,10 +87,10 @@ def server(rendered: list[Json], tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 async def login(server: str, tmp_path: Path) -> AsyncIterator[Login]:
-    """Connects as one of the services."""
+    """Connects as one of the users."""
     async with AsyncExitStack() as stack:
 
-        async def as_service(name: str) -> Bus:
+        async def as_user(name: str) -> Bus:
             password = tmp_path / f"{name}.password"
             password.write_text(f"p-{name}\n")
             credentials = Credentials(user=f"conductor-{name}", password_file=password)
@@ -96,7 +98,7 @@ async def login(server: str, tmp_path: Path) -> AsyncIterator[Login]:
             stack.push_async_callback(bus.close)
             return bus
 
-        yield as_service
+        yield as_user
 
 
 def key(name: str = "rds-1") -> ObjectKey:
@@ -248,6 +250,88 @@ async def test_a_worker_makes_its_own_consumer_anew_for_other_kinds(login: Login
 
     async with working(bus.work_queue(worker, KINDS), handle), asyncio.timeout(30):
         await seen.wait()
+
+
+async def test_who_tends_the_dead_letters_can_list_show_replay_and_discard_them(
+    login: Login,
+    server: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """By the command, with the variables that docs/dead-letters.md tells."""
+    password = tmp_path / "password"
+    password.write_text("p-dead-letters")
+    for name, value in {
+        "NATS_URL": server,
+        "NATS_USER": "conductor-dead-letters",
+        "NATS_PASSWORD_FILE": str(password),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    async def command(*words: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(conductor_bus.__main__.main, ["dead-letters", *words])
+        return code, capsys.readouterr().out
+
+    watcher, worker = await login("watcher"), await login("aws-provisioner")
+    await watcher.ensure()
+    mended, handled = asyncio.Event(), asyncio.Event()
+
+    async def handle(work: Work) -> Result:
+        if not mended.is_set():
+            raise RuntimeError
+        handled.set()
+        return Done()
+
+    queue = worker.work_queue("aws-provisioner", KINDS)
+    async with working(queue, handle), asyncio.timeout(60):
+        await say(watcher, "rds-1")
+        await say(watcher, "rds-2")
+        while queue.statistics.dead_letters < 2:  # noqa: ASYNC110 - the queue offers a count, not an event
+            await asyncio.sleep(0.02)
+        _, listed = await command("list")
+        numbers = {line.split()[3]: line.split()[0] for line in listed.splitlines()[1:]}
+        assert numbers.keys() == {"conductor-system/rds-1", "conductor-system/rds-2"}
+        code, shown = await command("show", numbers["conductor-system/rds-1"])
+        assert (code, '{"spec":{}}' in shown) == (0, True)
+        mended.set()
+        assert (await command("replay", numbers["conductor-system/rds-1"]))[0] == 0
+        await handled.wait()
+        assert (await command("discard", numbers["conductor-system/rds-2"]))[0] == 0
+        assert await command("list") == (0, "there are no dead letters\n")
+
+
+async def test_who_tends_the_dead_letters_can_do_nothing_else(login: Login, server: str):
+    watcher = await login("watcher")
+    await watcher.ensure()
+    complaints: list[str] = []
+
+    async def complain(error: Exception) -> None:
+        complaints.append(str(error))
+
+    forbidden = [
+        "conductor.objects.p00.g.k.n.o",
+        "conductor.schedule.aws-provisioner.p00.g.k.n.o",
+        "conductor.lock.aws-provisioner.p00.g.k.n.o",
+        "conductor.dead.aws-provisioner.objects.p00.g.k.n.o",
+        "$JS.API.STREAM.CREATE.ANOTHER",
+        *(f"$JS.API.STREAM.{verb}.CONDUCTOR_DEAD_LETTERS" for verb in ("UPDATE", "DELETE", "PURGE")),
+        *(f"$JS.API.STREAM.MSG.DELETE.CONDUCTOR_{stream}" for stream in ("OBJECTS", "LOCKS")),
+        *(
+            f"$JS.API.CONSUMER.{verb}.CONDUCTOR_OBJECTS.x"
+            for verb in ("CREATE", "INFO", "DELETE", "MSG.NEXT")
+        ),
+        "$JS.API.DIRECT.GET.CONDUCTOR_OBJECTS.conductor.objects.p00.g.k.n.o",
+    ]
+    async with await nats.connect(
+        server, user="conductor-dead-letters", password="p-dead-letters", error_cb=complain
+    ) as client:
+        for subject in forbidden:
+            await client.publish(subject, b"{}")
+        await client.subscribe("conductor.>")
+        await client.flush()
+    assert len(complaints) == len(forbidden) + 1, complaints
+    assert all("permissions violation" in each.lower() for each in complaints)
 
 
 async def test_without_a_password_nobody_gets_in(server: str):

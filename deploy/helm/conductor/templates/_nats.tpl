@@ -2,6 +2,7 @@
 The NATS server's configuration. A user per service: only the watcher may say what an object looks like; a worker may
 set timers, locks and dead letters of its own consumer, and nobody else may pull from it, change it or delete it; the
 scheduler only reads. Each makes the streams if they are missing, because whoever comes first after a wipe must.
+A user more is for people: who lists, reads, replays and discards dead letters (docs/dead-letters.md), and nothing else.
 */}}
 {{- define "conductor.natsConfig" -}}
 port: 4222
@@ -47,6 +48,16 @@ authorization {
       }
     }
     {{- end }}
+    {
+      user: conductor-dead-letters
+      password: $DEAD_LETTERS_PASSWORD
+      permissions {
+        publish {
+          allow: [{{ include "conductor.natsDeadLetters" . }}]
+        }
+        subscribe: "_INBOX.>"
+      }
+    }
   ]
 }
 {{- end }}
@@ -54,6 +65,11 @@ authorization {
 {{/* Those that take work from the bus; the others only read it, or fill it. */}}
 {{- define "conductor.workers" -}}
 {{ list "aws-provisioner" "gcp-provisioner" "sql-provisioner" "secrets-writer" | concat .Values.nats.extraWorkers | uniq | join " " }}
+{{- end }}
+
+{{/* All who have a password: the users are called conductor-<name>. */}}
+{{- define "conductor.natsUsers" -}}
+watcher scheduler {{ include "conductor.workers" . }} dead-letters
 {{- end }}
 
 {{/* Readers make consumers of random names, which no subject can tell from others: hence natsOthers. */}}
@@ -64,6 +80,11 @@ authorization {
 
 {{- define "conductor.natsWorking" -}}
 "$JS.ACK.CONDUCTOR_OBJECTS.{{ . }}.>", "$JS.API.STREAM.MSG.DELETE.CONDUCTOR_LOCKS", "conductor.lock.{{ . }}.>", "conductor.wake.{{ . }}.>", "conductor.schedule.{{ . }}.>", "conductor.dead.{{ . }}.>"
+{{- end }}
+
+{{- define "conductor.natsDeadLetters" -}}
+{{- range list "CREATE" "DELETE" "MSG.NEXT" }}"$JS.API.CONSUMER.{{ . }}.CONDUCTOR_DEAD_LETTERS.*", {{ end -}}
+"$JS.API.STREAM.MSG.DELETE.CONDUCTOR_DEAD_LETTERS", "conductor.wake.>"
 {{- end }}
 
 {{/* The work of the others: what a service may do to consumers, it may not do to theirs. */}}
