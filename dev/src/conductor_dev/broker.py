@@ -152,8 +152,12 @@ class BinaryNats(Nats):
 
     def wipe(self) -> None:
         self.kill()
-        shutil.rmtree(self._store, ignore_errors=True)
+        self.forget()
         self.start()
+
+    def forget(self) -> None:
+        """Deletes JetStream's data of a server that does not run."""
+        shutil.rmtree(self._store, ignore_errors=True)
 
 
 class ContainerNats(Nats):

@@ -22,6 +22,7 @@ from typing import Self
 from conductor_dev.api import KubeApi, objects_in
 from conductor_dev.aws import RDS_DELAY, Aws, ExternalAws, Moto, start_aws
 from conductor_dev.broker import BinaryNats, ExternalNats, Nats, start_nats
+from conductor_dev.broker_cluster import NatsCluster
 from conductor_dev.broker_users import ADMIN, BrokerUsers, make_users
 from conductor_dev.checkout import CRDS, INSTALLATION
 from conductor_dev.controlplane import (
@@ -91,12 +92,14 @@ class Environment:
         fsync: bool = False,
         crds: Path = CRDS,
         installation: Path = INSTALLATION,
+        nats_replicas: int | None = None,
         environ: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Starts control plane, broker, AWS and PostgreSQL side by side, installs the CRDs and the services' identities.
 
-        Services are not started yet. Whatever fails is raised as it is, after the others were stopped.
+        With ``nats_replicas``, or ``CONDUCTOR_NATS_REPLICAS`` in the environment, above 1 the broker is a cluster of so many
+        servers, and its streams are kept on all of them. Services are not started yet. Whatever fails is raised as it is, after the others were stopped.
         """
         environ = os.environ if environ is None else environ
         progress = progress or Progress()
@@ -108,7 +111,8 @@ class Environment:
         logs = folder / LOGS
         with ThreadPoolExecutor() as pool, ExitStack() as undo:
             config = users.config if users else ""
-            nats = pool.submit(start_nats, folder / "nats", environ=environ, logs=logs, extra_config=config)
+            replicas = nats_replicas or int(environ.get("CONDUCTOR_NATS_REPLICAS") or 1)
+            nats = pool.submit(_start_broker, folder / "nats", replicas, environ, logs, config)
             undo.callback(_stop_if_started, nats)
             aws = pool.submit(start_aws, logs, environ=environ, rds_delay=rds_delay)
             undo.callback(_stop_if_started, aws)
@@ -214,6 +218,9 @@ class Environment:
                 part.check_alive()
         if isinstance(self.nats, BinaryNats):
             self.nats.part.check_alive()
+        if isinstance(self.nats, NatsCluster):
+            for server in self.nats.servers:
+                server.part.check_alive()
         if isinstance(self.aws, Moto):
             self.aws.part.check_alive()
         if isinstance(self._gcp, CloudSql):
@@ -245,6 +252,8 @@ class Environment:
             "NATS_URL": self.nats.url if user else self.nats_url,
             **user,
         }
+        if isinstance(self.nats, NatsCluster):
+            variables["CONDUCTOR_BUS_REPLICAS"] = str(len(self.nats.servers))
         if isinstance(self.nats, ExternalNats):
             variables |= {name: value for name, value in self._environ.items() if name.startswith("NATS_")}
         if service.name == "sql-provisioner":
@@ -273,6 +282,14 @@ class Environment:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _start_broker(
+    folder: Path, replicas: int, environ: Mapping[str, str], logs: Path, extra_config: str
+) -> Nats:
+    if replicas == 1 or environ.get("NATS_URL"):
+        return start_nats(folder, environ=environ, logs=logs, extra_config=extra_config)
+    return NatsCluster.create(folder, replicas, logs=logs, extra_config=extra_config)
 
 
 def _stop_if_started(start: Future[Nats] | Future[Aws] | Future[PostgreSQL]) -> None:

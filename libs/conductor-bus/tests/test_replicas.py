@@ -348,3 +348,22 @@ async def test_no_lock_is_taken_while_others_put_theirs_back_after_a_reconnect(b
     began = time.monotonic()
     assert await locks.take(claim(1)) is not None
     assert time.monotonic() - began >= bus._connection.config.work.settle_after_reconnect
+
+
+async def test_a_handler_never_sees_less_than_what_was_delivered(
+    bus: Bus, connect: Connect, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a cluster, a leader that was just elected may answer with an older state; the newer would be lost if it counted."""
+    await publish(bus, claim(1), 1)
+    older = await bus.latest(claim(1))
+    await publish(bus, claim(1), 2)
+
+    async def lagging(*_: Any) -> Any:
+        return older
+
+    monkeypatch.setattr("conductor_bus.workqueue.latest", lagging)
+    register, replicas = Register(), Replicas(connect)
+    await replicas.start(register.handler(0, lambda: 0.0))
+    await eventually(lambda: register.last_version)
+    await replicas.end()
+    assert register.last_version == {claim(1): 2}

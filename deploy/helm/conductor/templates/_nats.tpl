@@ -74,7 +74,7 @@ watcher scheduler {{ include "conductor.workers" . }} dead-letters
 
 {{/* Readers make consumers of random names, which no subject can tell from others: hence natsOthers. */}}
 {{- define "conductor.natsReading" -}}
-"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.DIRECT.GET.CONDUCTOR_OBJECTS.>"
+"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.DIRECT.GET.CONDUCTOR_OBJECTS.>", "$JS.API.STREAM.MSG.GET.CONDUCTOR_OBJECTS"
 {{- range list "CREATE" "INFO" "DELETE" "MSG.NEXT" }}, "$JS.API.CONSUMER.{{ . }}.CONDUCTOR_OBJECTS.*"{{ end }}
 {{- end }}
 

@@ -39,6 +39,8 @@ class Bus:
     ) -> Bus:
         """Returns once connected, however long the broker takes to appear; reconnects for ever.
 
+        ``url`` may name several servers of a cluster, with commas between them; others are found through them.
+
         Credentials come from the URL or the environment (see `conductor_bus.credentials`) unless given.
         """
         if credentials is None:

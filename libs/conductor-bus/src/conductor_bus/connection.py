@@ -142,14 +142,18 @@ class Connection:
         return int(ack.seq)
 
     async def last_message(self, stream: str, subject: str) -> api.RawStreamMsg:
-        """The stream's last message of a subject, by direct get.
+        """The stream's last message of a subject.
+
+        Of a stream on one server by direct get; of one on several from its leader: any of them may answer a direct get,
+        also one that has not heard of what another has just delivered.
 
         Raises:
             NotThere: the subject has none.
             Unserved: also when there is no such stream.
             Unavailable
         """
-        request = self.jetstream.get_last_msg(stream, subject, direct=True)
+        direct = self.config.replicas == 1
+        request = self.jetstream.get_last_msg(stream, subject, direct=direct)
         return await self._ask(f"reading {subject}", request)
 
     async def delete_message(self, stream: str, sequence: int) -> None:
@@ -219,7 +223,7 @@ class Connection:
     async def _establish(self, client: Client) -> None:
         credentials = self._credentials
         await client.connect(
-            self._url,
+            self._url.split(","),
             name=self._name,
             allow_reconnect=True,
             max_reconnect_attempts=-1,

@@ -60,6 +60,7 @@ async def latest(connection: Connection, key: ObjectKey) -> ObjectMessage | None
     try:
         message = await connection.last_message(stream, connection.subjects.object(key))
     except NotThere:
+        await require_stream(connection)
         return None
     except Unserved:
         # A direct get of a stream that does not exist has no responders, as one of a broker that just starts has.

@@ -321,6 +321,9 @@ class WorkQueue:
             # Aged out or wiped since: whatever there is to know of it will be published again.
             await self._settle(batch, None)
             return
+        if isinstance(cause, ObjectMessage) and message is not None and cause.key == key:
+            # A leader that has just been elected may not know yet of what a consumer has delivered.
+            message = max(cause, message, key=lambda each: each.sequence)
         self.statistics.active += 1
         try:
             result = await self._call(handle, Work(key, message, cause), lock, newest)
