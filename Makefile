@@ -77,8 +77,8 @@ lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
 	@bash dev/lock.sh "$(VENV)" $(MEMBERS)
 
 .PHONY: bench
-bench: $(STAMP) ## measure: one claim, a burst, API writes per claim
-	@$(PY) -m benchmarks
+bench: $(STAMP) ## measure: bursts, arrivals, one claim, idleness, deletion, the raw ceiling; OPTIONS=--help
+	@$(PY) -m benchmarks $(OPTIONS)
 
 .PHONY: bench-provisioner
 bench-provisioner: $(STAMP) ## measure: provisioner replicas, a thousand resources at once

@@ -1,6 +1,7 @@
 """A provisioner whose cloud is a clock: each call takes ``BENCHMARK_CALL_SECONDS``, and nothing is made.
 
-What would be in the cloud is read from the object's own status, so that any replica sees it. Run by ``provisioner``.
+What would be in the cloud is read from the object's own status, so that any replica sees it; what was deleted is known to
+the replica that did it, and another one would do it once more. Run by ``stage`` and ``provisioner``.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ class NoopDriver:
         self._calls = account.calls
         self._call_seconds = float(os.environ["BENCHMARK_CALL_SECONDS"])
         self._create_seconds = float(os.environ["BENCHMARK_CREATE_SECONDS"])
+        self._deleted: set[str] = set()
 
     async def observe(self, resource: Wanted) -> Seen:
         await self._call("observe", resource)
         since = resource.status.instance_status
-        if since is None:
+        if since is None or resource.external_name in self._deleted:
             return Observation(exists=False)
         return self._seen(since, applied=resource.credentials_applied)
 
@@ -47,7 +49,8 @@ class NoopDriver:
         return observed
 
     async def delete(self, resource: Wanted, observed: Seen) -> None:
-        return None
+        await self._call("delete", resource)
+        self._deleted.add(resource.external_name)
 
     async def _call(self, action: str, resource: Wanted) -> None:
         await self._calls.awaiting(action, resource.external_name, lambda: asyncio.sleep(self._call_seconds))

@@ -1,0 +1,150 @@
+"""What the benchmark measures, as it is written to JSON and read back for the documents. Seconds and bytes throughout."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Machine(_Frozen):
+    """Where a run took place, and of what."""
+
+    cores: int
+    cpu: str
+    memory: int
+    system: str
+    versions: Mapping[str, str]
+    commit: str
+    """``+`` behind it: with changes that are in no commit."""
+    command: str
+    began: str
+    """UTC, ISO 8601."""
+
+
+class Latency(_Frozen):
+    """Of a number of claims, from the moment before its creation was sent to the news of its readiness."""
+
+    first: float
+    """From the first creation of all to the first readiness of all."""
+    p50: float
+    p90: float
+    p99: float
+    longest: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], *, first: float) -> Self:
+        """Raises ValueError without any."""
+        if not seconds:
+            raise ValueError("no latency of nothing")
+        return cls(
+            first=first,
+            p50=percentile(seconds, 50),
+            p90=percentile(seconds, 90),
+            p99=percentile(seconds, 99),
+            longest=max(seconds),
+        )
+
+
+class Usage(_Frozen):
+    """What was used between two moments, in all."""
+
+    seconds: float
+    writes: Mapping[str, int]
+    """API requests that change something, by ``VERB resource``, leases apart."""
+    reads: Mapping[str, int]
+    cpu: Mapping[str, float]
+    """Of each part, and of the benchmark's own process, which creates and watches."""
+    peak_memory: Mapping[str, int]
+    """The most that each had resident since the beginning of the phase."""
+    busy: float
+    """Cores that were busy, the whole machine's."""
+
+    @property
+    def ours(self) -> float:
+        """Cores that the parts and the benchmark itself kept busy."""
+        return sum(self.cpu.values()) / self.seconds
+
+
+class Alone(_Frozen):
+    claims: int
+    latency: Latency
+
+
+class Burst(_Frozen):
+    claims: int
+    seconds: float
+    """From the first creation to the last readiness."""
+    latency: Latency
+    usage: Usage
+
+    @property
+    def per_second(self) -> float:
+        return self.claims / self.seconds
+
+
+class Ceiling(_Frozen):
+    """The writes of a claim's life by one plain client, and nothing else."""
+
+    claims: int
+    writes_per_claim: int
+    seconds: float
+    usage: Usage
+
+    @property
+    def per_second(self) -> float:
+        return self.claims / self.seconds
+
+
+class Arrivals(_Frozen):
+    """Claims that come at random, independent of how the former ones fare."""
+
+    rate: float
+    claims: int
+    seconds: float
+    """Until the last arrival."""
+    drained: float
+    """From the last arrival to the last readiness."""
+    latency: Latency
+    usage: Usage
+
+
+class Idle(_Frozen):
+    claims: int
+    usage: Usage
+
+
+class Deletion(_Frozen):
+    """From the first request until claims, resources and connection objects are gone."""
+
+    claims: int
+    claims_gone: float
+    all_gone: float
+    usage: Usage
+
+
+class Figures(_Frozen):
+    machine: Machine
+    cloud: str
+    alone: Alone | None = None
+    bursts: tuple[Burst, ...] = ()
+    ceiling: Ceiling | None = None
+    idle: Idle | None = None
+    deletion: Deletion | None = None
+    arrivals: tuple[Arrivals, ...] = ()
+
+    def burst(self, claims: int) -> Burst | None:
+        return next((each for each in self.bursts if each.claims == claims), None)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """With interpolation between neighbours; never outside of what was measured."""
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

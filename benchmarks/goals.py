@@ -1,0 +1,69 @@
+"""What Conductor is to reach, and whether a run reached it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.figures import Figures
+
+BURST = 300
+FLAT = (100, 1000)
+BENCHMARK_CLAIMS = 1000
+SERVICES = ("watcher", "scheduler", "noop-provisioner", "aws-provisioner", "secrets-writer")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    goal: str
+    measured: str
+    reached: bool
+
+    @property
+    def outcome(self) -> str:
+        return "reached" if self.reached else "MISSED"
+
+
+def verdicts(figures: Figures) -> Iterator[Verdict]:
+    """On each goal that this run measured."""
+    burst = figures.burst(BURST)
+    if burst:
+        yield Verdict(
+            f"burst of {BURST}: >= 40 claims/s", f"{burst.per_second:.1f} claims/s", burst.per_second >= 40
+        )
+        if figures.ceiling:
+            ratio = burst.per_second / figures.ceiling.per_second
+            yield Verdict(f"burst of {BURST}: >= 0.5 of the raw ceiling", f"{ratio:.2f}", ratio >= 0.5)
+        yield Verdict(
+            f"burst of {BURST}: create to Ready p50 <= 4 s",
+            f"{burst.latency.p50:.2f} s",
+            burst.latency.p50 <= 4,
+        )
+        writes = sum(burst.usage.writes.values()) / burst.claims
+        yield Verdict("API writes per claim <= 10", f"{writes:.2f}", writes <= 10)
+        server = burst.usage.cpu.get("kube-apiserver")
+        if server is not None:
+            each = server / burst.claims
+            yield Verdict("kube-apiserver CPU per claim <= 0.03 s", f"{each:.4f} s", each <= 0.03)
+    few, many = (figures.burst(claims) for claims in FLAT)
+    if few and many:
+        change = many.per_second / few.per_second - 1
+        yield Verdict(
+            f"flat cost: claims/s at {FLAT[1]} within 20 % of {FLAT[0]}", f"{change:+.0%}", abs(change) <= 0.2
+        )
+    if figures.alone:
+        alone = figures.alone.latency.p50
+        yield Verdict(
+            "one claim alone, create to Ready p50 <= 150 ms", f"{1000 * alone:.0f} ms", alone <= 0.15
+        )
+    if figures.idle and figures.idle.claims >= BENCHMARK_CLAIMS:
+        usage = figures.idle.usage
+        count = sum(usage.writes.values())
+        yield Verdict("idle with 1,000 claims: no API writes", str(count), count == 0)
+        busiest = max((usage.cpu[name], name) for name in SERVICES if name in usage.cpu)
+        share = busiest[0] / usage.seconds
+        yield Verdict(
+            "idle with 1,000 claims: each service < 1 % CPU",
+            f"{100 * share:.2f} % ({busiest[1]})",
+            share < 0.01,
+        )
