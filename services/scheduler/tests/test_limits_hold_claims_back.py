@@ -128,7 +128,8 @@ def test_all_quotas_of_a_namespace_hold_and_those_of_others_do_not(make_claim, m
 def test_a_bound_claim_stays_bound_when_a_limit_is_lowered(
     make_claim, make_quota, make_range, make_rds, view_of, ref_to
 ):
-    claim = make_claim(**asking("30Gi"))
+    told = {"conditions": [{"type": "Bound", "status": "True", "reason": "Bound", "message": ""}]}
+    claim = make_claim(status=told, **asking("30Gi"))
     view = view_of(
         claim, make_quota(claims=0), make_range(max=storage("1Gi")), make_rds(refs=(ref_to(claim),))
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from conductor_model.annotations import CLASS_LABEL
 from conductor_model.concrete import Concrete
 from conductor_model.quantity import Quantity
 from conductor_model.quota import ClaimQuota, QuotaAmounts
@@ -64,7 +65,9 @@ def taking_of(uid: str, world: World, scales: Scales) -> Taking | None:
     if capacity is None:
         # Not known to be gone: until its place is given up it takes all that it may have asked for.
         capacity = offered.capacity
-    return Taking(key.group_kind, world.class_names(resource), capacity, price(offered.cost, scales))
+    return Taking(
+        ref.namespace, key.group_kind, world.class_names(resource), capacity, price(offered.cost, scales)
+    )
 
 
 def price(cost: str | None, scales: Scales) -> Quantity | None:
@@ -97,6 +100,32 @@ def beyond_cost(quota: ClaimQuota, has: QuotaAmounts, cost: Quantity | None) -> 
     return [f"cost: {taken} used + {cost} asked > {most} hard"] if taken + cost > most else []
 
 
+def overdrawn_by(uid: str, world: World, scales: Scales) -> list[str]:
+    """The quotas of which more is taken than may be, to which the claim adds by what it has, in numbers."""
+    taking = taking_of(uid, world, scales)
+    if taking is None:
+        return []
+    told = list[str]()
+    for quota in world.quotas_in(taking.namespace):
+        if not taking.counts_for(quota):
+            continue
+        hard, has, short = quota.spec.hard, taken_of(quota, world, scales), list[str]()
+        if hard.claims is not None and (has.claims or 0) > hard.claims:
+            short.append(f"claims: {has.claims} used > {hard.claims} hard")
+        for name, most in sorted(hard.capacity.items()):
+            if taking.capacity.get(name, _NOTHING) > _NOTHING and has.capacity[name] > most:
+                short.append(f"capacity.{name}: {has.capacity[name]} used > {most} hard")
+        if (
+            hard.cost is not None
+            and (taking.cost or _NOTHING) > _NOTHING
+            and (has.cost or _NOTHING) > hard.cost
+        ):
+            short.append(f"cost: {has.cost} used > {hard.cost} hard")
+        if short:
+            told.append(f"quota {quota.metadata.name}: {', '.join(short)}")
+    return told
+
+
 def made(source: ResourceClass, world: World) -> ClassLimits:
     """What exists of a class, of what its limits are about."""
     limits = source.limits or ClassLimits()
@@ -106,6 +135,21 @@ def made(source: ResourceClass, world: World) -> ClassLimits:
         for name in capacity:
             capacity[name] += each.spec.capabilities.capacity.get(name, _NOTHING)
     return ClassLimits(instances=len(resources) if limits.instances is not None else None, capacity=capacity)
+
+
+def overdrawn_class(concrete: Concrete, world: World) -> list[str]:
+    """The limits of its class of which more exists than may, to which a resource adds that was made from it."""
+    source = world.class_of(concrete)
+    if source is None or source.limits is None or CLASS_LABEL not in concrete.metadata.labels:
+        return []
+    limits, has, told = source.limits, made(source, world), list[str]()
+    if limits.instances is not None and (has.instances or 0) > limits.instances:
+        told.append(f"instances: {has.instances} exist > {limits.instances} may")
+    for name, most in sorted(limits.capacity.items()):
+        adds = concrete.spec.capabilities.capacity.get(name, _NOTHING)
+        if adds > _NOTHING and has.capacity[name] > most:
+            told.append(f"capacity.{name}: {has.capacity[name]} exists > {most} may")
+    return [f"class {source.metadata.name}: {', '.join(told)}"] if told else []
 
 
 def over_limit(source: ResourceClass, draft: Concrete, world: World) -> str | None:

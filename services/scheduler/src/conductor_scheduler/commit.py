@@ -18,7 +18,7 @@ from conductor_model.concrete import ClaimRef, Concrete
 from conductor_model.kinds import BY_GROUP_KIND
 from conductor_model.meta import KubeObject, Model
 from conductor_model.refs import ObjectKey, ResourceType
-from conductor_scheduler.release import Rewrite, finalizers
+from conductor_scheduler.release import Rewrite, finalizers, rewritten
 from conductor_scheduler.status import as_applied
 from conductor_scheduler.template import Draft, claim_ref
 from conductor_scheduler.usage import Accounted
@@ -75,17 +75,15 @@ class Committer:
 
         Raises Conflict when it has changed meanwhile.
         """
-        refs = tuple(
-            ref.model_copy(update={"released_at": now}) if ref.bound and ref.uid in action.released else ref
-            for ref in action.refs
-        )
+        wanted = rewritten(concrete, action, now)
         annotations = {AVAILABLE_AGAIN: None} if action.drop_confirmation else {}
         unchanged = (
-            refs == concrete.spec.claim_refs and finalizers(concrete, refs) == concrete.metadata.finalizers
+            wanted.spec.claim_refs == concrete.spec.claim_refs
+            and wanted.metadata.finalizers == concrete.metadata.finalizers
         )
         try:
             if annotations or not unchanged:
-                concrete = await self._write_refs(concrete, refs, annotations)
+                concrete = await self._write_refs(concrete, wanted.spec.claim_refs, annotations)
             if action.delete and not concrete.being_deleted:
                 await self._delete(concrete, now)
         except NotFound:

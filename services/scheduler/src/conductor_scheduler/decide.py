@@ -11,22 +11,25 @@ from dataclasses import dataclass, field
 from itertools import chain
 from types import MappingProxyType
 
-from conductor_model.claims import BoundResource, Claim
+from conductor_model.claims import BoundResource, Claim, ClaimCondition
 from conductor_model.concrete import ClaimRef, Concrete
+from conductor_model.conditions import is_true
 from conductor_model.kinds import CONCRETE_MODELS
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject, ObjectMeta
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
+from conductor_scheduler.accounts import overdrawn_by, overdrawn_class
 from conductor_scheduler.framework import Candidate, Change, Refusal, Request
 from conductor_scheduler.framework.evaluation import FRAMEWORK, NAMED, Evaluation, Judge, Tally
 from conductor_scheduler.framework.precedence import precedence
 from conductor_scheduler.framework.profile import Profile
+from conductor_scheduler.plugins.class_limits import LIMIT_REACHED
 from conductor_scheduler.plugins.nomination import if_it_were_empty
 from conductor_scheduler.plugins.quota import EXCEEDED
 from conductor_scheduler.plugins.sharing import Sharing, is_full, unavailable
 from conductor_scheduler.policy import Policy
-from conductor_scheduler.release import finalizers
+from conductor_scheduler.release import finalizers, let_go
 from conductor_scheduler.template import Draft, TemplateError, claim_ref, draft
 from conductor_scheduler.view import View
 
@@ -73,13 +76,21 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeBack:
+    """The claim was never told of its binding, and with it more is taken than may be: a deposed scheduler's late write."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Vanished:
     """The claim's status names a resource that no longer carries its reference, or is not there. To be verified."""
 
     bound: BoundResource
 
 
-Decision = Bind | Provision | Wait | Keep | Vanished
+Decision = Bind | Provision | Wait | Keep | TakeBack | Vanished
 
 
 def decide(
@@ -92,10 +103,35 @@ def decide(
     bound = view.bound_to(claim.uid)
     if bound:
         keeper = _keeper(claim, bound)
+        if (taken_back := _take_back(claim, keeper, view, policy)) is not None:
+            return taken_back
         return Keep(keeper, tuple(concrete for concrete in bound if concrete is not keeper))
     if claim.status.bound_resource is not None:
         return Vanished(claim.status.bound_resource)
     return _schedule(claim, view, policy.profile_for(claim), refused)
+
+
+def _take_back(claim: Claim, keeper: Concrete, view: View, policy: Policy) -> TakeBack | None:
+    """A binding stands from when it is committed, but for one that nobody was told of, where it breaks a limit."""
+    if was_told(claim):
+        return None
+    reason, told = EXCEEDED, overdrawn_by(claim.uid, view, policy.scales)
+    if not told and let_go(keeper, claim).delete:
+        reason, told = LIMIT_REACHED, overdrawn_class(keeper, view)
+    if not told:
+        return None
+    message = f"{keeper.metadata.name} was bound too late: {'; '.join(told)}"
+    return TakeBack(reason, message[:SUMMARY_LENGTH])
+
+
+def was_told(claim: Claim) -> bool:
+    """Whether the claim has said, or says, that it is bound: from then on somebody may use what it has."""
+    status = claim.status
+    return (
+        status.bound_resource is not None
+        or status.binding is not None
+        or is_true(status.conditions, ClaimCondition.BOUND)
+    )
 
 
 def _keeper(claim: Claim, bound: Sequence[Concrete]) -> Concrete:

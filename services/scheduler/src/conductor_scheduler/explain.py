@@ -12,7 +12,17 @@ from itertools import chain
 from typing import Any
 
 from conductor_model.claims import Claim
-from conductor_scheduler.decide import Bind, Decision, Keep, Provision, Vanished, Wait, decide, summary
+from conductor_scheduler.decide import (
+    Bind,
+    Decision,
+    Keep,
+    Provision,
+    TakeBack,
+    Vanished,
+    Wait,
+    decide,
+    summary,
+)
 from conductor_scheduler.framework import Candidate, Request
 from conductor_scheduler.framework.evaluation import Judge, Verdict
 from conductor_scheduler.policy import Policy
@@ -83,7 +93,7 @@ def _outcome(decision: Decision) -> dict[str, str]:
                 "decision": "Provision",
                 "message": f"would be provisioned from class {source.metadata.name}: {summary(tally)}",
             }
-        case Wait(reason=reason, message=message):
+        case Wait(reason=reason, message=message) | TakeBack(reason=reason, message=message):
             return {"decision": "Wait", "reason": reason, "message": message}
         case Keep(concrete=concrete):
             return {"decision": "Bound", "message": f"is bound to {concrete.metadata.name}"}

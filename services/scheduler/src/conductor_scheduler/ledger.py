@@ -19,6 +19,7 @@ from conductor_scheduler.scales import Scales
 class Taking:
     """What one claim takes with one resource."""
 
+    namespace: str
     kind: GroupKind
     class_names: frozenset[str]
     capacity: Mapping[str, Quantity]

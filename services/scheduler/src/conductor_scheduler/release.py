@@ -11,6 +11,7 @@ deleted. Whoever dies in between leaves a Released resource of policy Delete, wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from conductor_model.annotations import AVAILABLE_AGAIN, IN_USE_FINALIZER
 from conductor_model.claims import Claim
@@ -30,6 +31,24 @@ class Rewrite:
     """Whether the annotation that confirmed a clean resource has served, or came too early to be true."""
     delete: bool = False
     """Whether the resource is to be deleted afterwards."""
+
+
+def rewritten(concrete: Concrete, action: Rewrite, now: datetime) -> Concrete:
+    """The resource as it is once the references are written, and before it is deleted."""
+    refs = tuple(
+        ref.model_copy(update={"released_at": now}) if ref.bound and ref.uid in action.released else ref
+        for ref in action.refs
+    )
+    said = concrete.metadata.annotations
+    if action.drop_confirmation:
+        said = {name: value for name, value in said.items() if name != AVAILABLE_AGAIN}
+    update = {"finalizers": finalizers(concrete, refs), "annotations": said}
+    return concrete.model_copy(
+        update={
+            "metadata": concrete.metadata.model_copy(update=update),
+            "spec": concrete.spec.model_copy(update={"claim_refs": refs}),
+        }
+    )
 
 
 def orphaned_refs(concrete: Concrete, view: View) -> tuple[ClaimRef, ...]:

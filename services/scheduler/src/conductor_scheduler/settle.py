@@ -27,6 +27,7 @@ from conductor_scheduler.decide import (
     Bind,
     Keep,
     Provision,
+    TakeBack,
     Vanished,
     Wait,
     committed,
@@ -37,7 +38,7 @@ from conductor_scheduler.framework import Refusal
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.plugins.nomination import NAME as NOMINATION
 from conductor_scheduler.policy import Policy
-from conductor_scheduler.release import let_go, orphaned_refs, release, unfinished
+from conductor_scheduler.release import let_go, orphaned_refs, release, rewritten, unfinished
 from conductor_scheduler.template import claim_key
 from conductor_scheduler.usage import Accounted
 from conductor_scheduler.view import Unreadable, View
@@ -169,6 +170,8 @@ class Settler:
                 return await self._bind(claim, decision)
             case Provision():
                 return await self._provision(claim, decision)
+            case TakeBack():
+                return await self._take_back(claim, decision)
             case Vanished():
                 await self._verify_vanished(claim, decision)
         return False
@@ -265,6 +268,27 @@ class Settler:
             log.warning("%s is bound to %s too: letting that go", claim.key, surplus.key)
             await self._commit.carry_out(surplus, let_go(surplus, claim), self._now())
         await self._report(claim, status.bound(claim, decision.concrete, None, self._now()))
+
+    async def _take_back(self, claim: Claim, decision: TakeBack) -> bool:
+        """Say first that the claim has nothing: of a claim that was told otherwise meanwhile that is a Conflict.
+
+        Whoever still believes to lead can then not tell it any more, for what was read before has changed.
+        """
+        desired = status.pending(claim, decision.reason, decision.message, self._now())
+        await self._commit.write_status(claim, desired)
+        for late in self._view.bound_to(claim.uid):
+            if late is not self._view.concretes.get(late.key) or self._view.is_assumed(late.key):
+                continue  # It has changed since: it is decided upon again.
+            log.warning("%s: %s: letting it go", claim.key, decision.message)
+            action = let_go(late, claim)
+            self._view.assume(rewritten(late, action, self._now()))
+            try:
+                await self._commit.carry_out(late, action, self._now())
+            except KubeError:
+                self._doubted.add(late.key)
+                self._mark(late.key)
+                raise
+        return True
 
     async def _verify_vanished(self, claim: Claim, decision: Vanished) -> None:
         bound = decision.bound

@@ -25,6 +25,7 @@ from conductor_kube.builtin import LEASES
 from conductor_model.conditions import Condition
 from conductor_model.kinds import CLAIM_QUOTA, MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS, WATCHED_KINDS
 from conductor_model.refs import ObjectKey, ResourceType
+from conductor_scheduler import __main__ as service
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.loop import KINDS, Scheduler
 from conductor_scheduler.metrics import Metrics
@@ -405,6 +406,16 @@ async def world(
     await world.remove_all_rds()
     await world.close()
     await bus.close()
+
+
+@pytest.fixture
+def configured(world: World, nats_server: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the service finds it in its environment; its client sees the test's namespace only."""
+    monkeypatch.setenv("KUBECONFIG", world.kubeconfig)
+    monkeypatch.setenv("NATS_URL", nats_server.url)
+    monkeypatch.setenv("CONDUCTOR_NAMESPACE", world.namespace)
+    monkeypatch.setenv("CONDUCTOR_HTTP_ADDRESS", "127.0.0.1:0")
+    monkeypatch.setattr(service, "KubeClient", world.client_kind())
 
 
 @pytest.fixture

@@ -11,16 +11,6 @@ from conductor_scheduler.reload import PolicyFile
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def configured(world, nats_server, monkeypatch):
-    """As the service finds it in its environment; its client sees the test's namespace only."""
-    monkeypatch.setenv("KUBECONFIG", world.kubeconfig)
-    monkeypatch.setenv("NATS_URL", nats_server.url)
-    monkeypatch.setenv("CONDUCTOR_NAMESPACE", world.namespace)
-    monkeypatch.setenv("CONDUCTOR_HTTP_ADDRESS", "127.0.0.1:0")
-    monkeypatch.setattr(service, "KubeClient", world.client_kind())
-
-
 async def test_a_scheduler_that_must_not_write_any_more_stands_by_and_leads_again(
     world, configured, monkeypatch
 ):

@@ -99,6 +99,10 @@ class World(Protocol):
         """What exists of a class, and what is being made from it."""
         ...
 
+    def class_of(self, concrete: Concrete) -> ResourceClass | None:
+        """The class that it says it is of, if that is known."""
+        ...
+
     def class_names(self, concrete: Concrete) -> frozenset[str]:
         """The names by which the resource's class is meant: its own and its profile."""
         ...

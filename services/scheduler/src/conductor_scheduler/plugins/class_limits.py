@@ -9,6 +9,8 @@ from conductor_model.meta import KubeObject
 from conductor_scheduler.accounts import over_limit
 from conductor_scheduler.framework import Candidate, CandidateCheck, Change, Refusal, Request, Setup, World
 
+LIMIT_REACHED = "LimitReached"
+
 
 class ClassLimits:
     name = "class-limits"
@@ -24,7 +26,7 @@ class ClassLimits:
             if candidate.source is None or candidate.prototype is None:
                 return None
             reached = over_limit(candidate.source, candidate.prototype, request.world)
-            return Refusal("LimitReached", reached) if reached else None
+            return Refusal(LIMIT_REACHED, reached) if reached else None
 
         return check
 
