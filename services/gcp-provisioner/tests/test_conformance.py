@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,13 +11,16 @@ from conductor_dev.cloudsql.client import CloudSqlClient
 from conductor_dev.cloudsql.faults import Fault as CloudFault
 from conductor_dev.cloudsql.faults import Trouble, throttling
 from conductor_dev.cloudsql.instances import Call, insert
-from conductor_dev.cloudsql.server import CloudSqlApi
+from conductor_dev.cloudsql.server import CloudSqlApi, served
 from conductor_gcp_provisioner.driver import CloudSQLDriverFactory
 from conductor_gcp_provisioner.labels import owner_labels
 from conductor_gcp_provisioner.settings import GoogleSettings
 from conductor_model.cloudsql import KIND
 from conductor_provisioner.conformance import Conformance, Fault, StandIn, Subject
 from conductor_provisioner.driver import Owner, SecretData
+
+from .conftest import PROJECT
+from .dialects import PREFIX, Dialect, Late, Terse
 
 SPEC: Mapping[str, Any] = {
     "databaseVersion": "MYSQL_8_0",
@@ -80,13 +83,38 @@ class CloudSqlStandIn(StandIn):
 class TestCloudSQL(Conformance):
     @pytest.fixture
     def subject(self, cloud: CloudSqlApi, google: CloudSqlClient) -> Subject:
-        return Subject(
-            driver="CloudSQLInstance",
-            kind=KIND,
-            factory=CloudSQLDriverFactory(GoogleSettings()),
-            stand_in=CloudSqlStandIn(cloud, google.project),
-            spec=SPEC,
-            changed={"tier": "db-n1-standard-2"},
-            invalid={"tier": "db-huge"},
-            account={"account": google.project, "endpoint": google.url},
-        )
+        return subject_at(google.url, "CloudSQLInstance", cloud)
+
+
+class _Elsewhere(Conformance):
+    """Nothing but the endpoint is another."""
+
+    dialect: type[Dialect]
+
+    @pytest.fixture
+    def subject(self, cloud: CloudSqlApi) -> Iterator[Subject]:
+        with served(self.dialect(cloud)) as url:
+            name = f"CloudSQLInstance, {self.dialect.__name__.lower()} API"
+            yield subject_at(f"{url}{PREFIX}", name, cloud, sample=6)
+
+
+class TestCloudSQLThatSaysLittle(_Elsewhere):
+    dialect = Terse
+
+
+class TestCloudSQLThatIsLate(_Elsewhere):
+    dialect = Late
+
+
+def subject_at(url: str, driver: str, cloud: CloudSqlApi, sample: int | None = None) -> Subject:
+    return Subject(
+        driver=driver,
+        kind=KIND,
+        factory=CloudSQLDriverFactory(GoogleSettings()),
+        stand_in=CloudSqlStandIn(cloud, PROJECT),
+        spec=SPEC,
+        changed={"tier": "db-n1-standard-2"},
+        invalid={"tier": "db-huge"},
+        account={"account": PROJECT, "endpoint": url},
+        sample=sample,
+    )

@@ -315,6 +315,78 @@ async def test_deletion_goes_on_whoever_begins_it_again(story: Story) -> None:
     await story.delete()
 
 
+async def test_what_is_released_is_nobodys_and_keeps_its_users_labels(story: Story) -> None:
+    story.wish(labels={"team": "billing"})
+    await story.running()
+
+    with pytest.raises(Transient, match="being taken off"):
+        await story.driver.release(story.resource, await story.observe())
+    with pytest.raises(Transient, match="operationInProgress"):
+        await story.driver.release(story.resource, await story.observe())
+    story.settle()
+    await story.driver.release(story.resource, await story.observe())
+
+    assert (await story.observe()).ownership is Ownership.NOBODYS
+    assert story.cloud.project("project-1").instance(NAME).settings["userLabels"] == {"team": "billing"}
+    assert [each async for each in story.driver.tagged("cluster-1")] == []
+    assert story.count("instances.patch") == 1
+
+
+async def test_a_failed_instance_does_not_keep_its_object_by_its_labels(story: Story) -> None:
+    await story.running()
+    story.cloud.project("project-1").instance(NAME).resource["state"] = "FAILED"
+    with pytest.raises(Terminal):
+        await story.driver.release(story.resource, await story.observe())
+
+
+async def test_an_instance_without_labels_yet_is_not_let_go_while_it_is_made(story: Story) -> None:
+    await story.create()
+    story.forget()
+    there = story.cloud.project("project-1").instance(NAME).settings
+    labels = there.pop("userLabels")
+    seen = await story.observe()
+    assert (seen.ownership, seen.busy) == (Ownership.OURS, True)
+    story.settle()
+    assert (await story.observe()).ownership is Ownership.NOBODYS
+    there["userLabels"] = labels
+    assert (await story.observe()).ownership is Ownership.OURS
+
+
+@pytest.mark.parametrize("content", [[], "gone", 7, None])
+async def test_an_answer_that_is_no_object_is_no_answer(
+    story: Story, monkeypatch: pytest.MonkeyPatch, content: Any
+) -> None:
+    monkeypatch.setattr(story.cloud, "_answer", lambda *_: (200, content, {}))
+    with pytest.raises(Transient, match="no JSON object"):
+        await story.observe()
+
+
+async def test_operations_of_others_and_of_long_ago_are_not_taken_for_the_latest_of_this(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def operation(name: str, target: str, minute: int, **more: Any) -> dict[str, Any]:
+        begun = f"2026-01-01T00:{minute:02}:00Z"
+        return {"name": name, "targetId": target, "insertTime": begun, "status": "DONE", **more}
+
+    failure = {"errors": [{"code": "X", "message": "the latest failure"}]}
+    items = [
+        operation("old", NAME, 1, error={"errors": [{"code": "X", "message": "an old failure"}]}),
+        operation("new", NAME, 3, error=failure),
+        operation("other", "another", 5, error={"errors": [{"code": "X", "message": "another's"}]}),
+    ]
+    await story.running()
+    story.cloud.project("project-1").instance(NAME).resource["state"] = "FAILED"
+    answer = story.cloud._answer
+
+    def listing(*request: Any) -> Any:
+        answered = answer(*request)
+        listed = answered is not None and answered[1].get("kind") == "sql#operationsList"
+        return (200, {"items": items}, {}) if listed else answered
+
+    monkeypatch.setattr(story.cloud, "_answer", listing)
+    assert "the latest failure" in (await story.observe()).message
+
+
 async def test_protection_is_lifted_by_the_spec_alone(story: Story) -> None:
     story.wish(deletionProtection=True)
     await story.running()

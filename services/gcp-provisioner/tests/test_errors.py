@@ -53,6 +53,8 @@ def sorted_answer(refusal: Refusal, style: ErrorStyle = ErrorStyle.ERRORS) -> Pr
         (too_fast(None), Throttled),
         (Refusal(403, "rateLimitExceeded", "slower"), Throttled),
         (Refusal(403, "operationInProgress", "busy"), Transient),
+        (Refusal(410, "gone", "It was deleted."), NotFound),
+        (Refusal(400, "failedPrecondition", "Another operation was already in progress."), Transient),
     ],
 )
 def test_an_error_is_sorted_by_what_helps(

@@ -220,7 +220,7 @@ class CloudSqlApi:
 
 
 @contextmanager
-def served(api: CloudSqlApi) -> Iterator[str]:
+def served(api: Callable[..., Iterable[bytes]]) -> Iterator[str]:
     """The URL of a server of it in a thread of this process, for as long as the context lasts."""
     server = make_server("127.0.0.1", 0, api, threaded=True, request_handler=QuietHandler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

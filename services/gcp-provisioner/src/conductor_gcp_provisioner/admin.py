@@ -101,7 +101,7 @@ class Admin:
         )
 
     async def operations(self, instance: str) -> list[Operation]:
-        """The latest ones of an instance, the latest first."""
+        """The latest ones of an instance, the latest first, also where the API promises neither."""
         answer = await self._call(
             "ListOperations",
             instance,
@@ -109,7 +109,9 @@ class Admin:
                 project=self.project, instance=instance, maxResults=MAX_OPERATIONS
             ),
         )
-        return [Operation.parse(each) for each in answer.get("items") or ()]
+        found = [Operation.parse(each) for each in answer.get("items") or ()]
+        of_it = [each for each in found if each.target in (None, instance)]
+        return sorted(of_it, key=lambda each: each.begun, reverse=True)
 
     async def usernames(self, instance: str) -> Mapping[str, str]:
         """The host of each user: the one from anywhere, if there are several of one name."""
@@ -136,12 +138,12 @@ class Admin:
 
     async def set_password(self, instance: str, name: str, host: str, password: str) -> Operation:
         where = {"name": name, **({"host": host} if host else {})}
+        # Google's own tool says both, too: which user is in the URL, and the user as it is to be.
+        body = {**where, "password": password}
         return await self._operation(
             "UpdateUser",
             instance,
-            lambda api: api.users().update(
-                project=self.project, instance=instance, body={"password": password}, **where
-            ),
+            lambda api: api.users().update(project=self.project, instance=instance, body=body, **where),
             hidden=password,
         )
 
@@ -157,7 +159,9 @@ class Admin:
 
         def call() -> Json:
             try:
-                answer: Json = request(self._api).execute(http=self._connection(), num_retries=0)
+                answer: Any = request(self._api).execute(http=self._connection(), num_retries=0)
+                if not isinstance(answer, dict):
+                    raise Transient(action, target, "NotUnderstood", "the answer is no JSON object")
                 return answer
             except HttpError as error:
                 headers = {key.lower(): value for key, value in error.resp.items()}

@@ -61,6 +61,8 @@ class _Field:
     same: Callable[[Any, Any], bool] = _same
     fixed: str = ""
     """Why it cannot be changed in place."""
+    always: bool = False
+    """Every instance has one: an answer without it says nothing of it."""
 
     def found(self, settings: Mapping[str, Any]) -> Any:
         value: Any = settings
@@ -108,7 +110,7 @@ def _same_network(wanted: str, found: str | None) -> bool:
 
 
 _FIELDS: tuple[_Field, ...] = (
-    _Field("tier", ("tier",)),
+    _Field("tier", ("tier",), always=True),
     _Field("edition", ("edition",), "ENTERPRISE"),
     _Field("availabilityType", ("availabilityType",), "ZONAL"),
     _Field(
@@ -117,7 +119,7 @@ _FIELDS: tuple[_Field, ...] = (
         "PD_SSD",
         fixed="Cloud SQL does not change the type of a disk in place",
     ),
-    _Field("diskSize", ("dataDiskSizeGb",), read=int, write=str),
+    _Field("diskSize", ("dataDiskSizeGb",), read=int, write=str, always=True),
     _Field("diskAutoresize", ("storageAutoResize",), True),
     _Field("diskAutoresizeLimit", ("storageAutoResizeLimit",), 0, read=int, write=str),
     _Field("backup.enabled", ("backupConfiguration", "enabled"), False),
@@ -285,7 +287,8 @@ def _differing(
     for field, wanted in _wanted(spec, owner):
         there = field.found(instance.settings)
         grown = field.name == "diskSize" and spec.disk_autoresize and there is not None and there > wanted
-        if not grown and not field.same(wanted, there):
+        untold = field.always and there is None
+        if not grown and not untold and not field.same(wanted, there):
             yield field, wanted, there
 
 

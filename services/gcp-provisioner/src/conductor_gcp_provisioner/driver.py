@@ -27,13 +27,18 @@ from conductor_gcp_provisioner.errors import (
     DENIED,
     DOES_NOT_EXIST,
     IN_PROGRESS,
-    TAKEN,
     Conflict,
     NotFound,
 )
 from conductor_gcp_provisioner.identity import identity
 from conductor_gcp_provisioner.instance import FAILED, PENDING_CREATE, Instance, Operation
-from conductor_gcp_provisioner.labels import CLUSTER_LABEL, UID_LABEL, label_value, ownership
+from conductor_gcp_provisioner.labels import (
+    CLUSTER_LABEL,
+    UID_LABEL,
+    label_value,
+    ownership,
+    without_owner,
+)
 from conductor_gcp_provisioner.settings import GoogleSettings
 from conductor_model.cloudsql import CloudSQLInstanceSpec, CloudSQLInstanceStatus, DatabaseEngine
 from conductor_model.concrete import Endpoint
@@ -43,6 +48,7 @@ from conductor_provisioner.driver import (
     CredentialsFrom,
     Driver,
     Observation,
+    Ownership,
     Resource,
     SecretData,
     Tagged,
@@ -137,9 +143,28 @@ class CloudSQLDriver:
         except NotFound:
             return  # the next look says whether it is gone
         except Conflict as error:
-            if error.code != IN_PROGRESS:
+            if error.code not in IN_PROGRESS:
                 raise
             # Its deletion perhaps, or what must end before it.
+
+    async def release(self, resource: CloudSQLResource, observed: CloudSQLObservation) -> None:
+        """Take our labels off, and the others not. Raises Transient until they are off: a patch takes a while."""
+        name = resource.external_name
+        instance = await self._admin.get(name)
+        labels = without_owner(instance.labels)
+        if labels == instance.labels:
+            return
+        if instance.state in FAILED:
+            raise Terminal(
+                "PatchInstance", name, instance.state, "Google changes no labels of such an instance"
+            )
+        operation = await self._admin.patch(name, {"settings": {"userLabels": labels}})
+        if operation.error is not None:
+            raise _failed("PatchInstance", name, operation.error)
+        if not operation.done:
+            raise Transient(
+                "PatchInstance", name, "UnderWay", "the labels of this object are being taken off"
+            )
 
     async def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]:
         """Filtered here: a list with a filter would say nothing of what it could not look into."""
@@ -212,14 +237,14 @@ class CloudSQLDriver:
         instance = await self._find(resource.external_name)
         if instance is not None:
             return self._seen(resource, instance, None)
-        if error.code == IN_PROGRESS:
+        if error.code in IN_PROGRESS:
             raise error
         operations = await self._operations(resource.external_name)
         creates = [each for each in operations if each.type == _CREATE and each.error is None]
         deleted = any(
             each.type == _DELETE and each.done and each.error is None for each in operations
         ) and all(each.done for each in creates)
-        if error.code not in TAKEN or (creates and not deleted):
+        if creates and not deleted:
             raise error  # it is there, or about to be, though it is not shown yet
         raise NameRetired(
             error.action,
@@ -274,7 +299,7 @@ class CloudSQLDriver:
         ca = instance.ca_certificate
         return Observation(
             exists=True,
-            ownership=ownership(resource.owner, instance.labels),
+            ownership=_whose(resource, instance),
             busy=instance.busy or under_way,
             failed=instance.state in FAILED,
             ready=instance.serving and host is not None and not first_user,
@@ -297,7 +322,7 @@ class CloudSQLDriver:
         return {
             "project": self._admin.project,
             "instance_state": state,
-            "operation": operation.name if operation is not None else None,
+            "operation": (operation.name or None) if operation is not None else None,
             "operation_error": error[:_MAX_TEXT] if error else None,
         }
 
@@ -327,6 +352,13 @@ class CloudSQLDriverFactory:
         """Nothing is held open between calls."""
 
 
+def _whose(resource: CloudSQLResource, instance: Instance) -> Ownership:
+    """By its labels. One that is being made may not show them yet; it is busy, so that it is left alone either way."""
+    if instance.state == PENDING_CREATE and not instance.labels:
+        return Ownership.OURS
+    return ownership(resource.owner, instance.labels)
+
+
 def _login(credentials: SecretData | None) -> tuple[str, str]:
     if credentials is None:
         raise Transient(
@@ -340,7 +372,7 @@ def _under_way(observed: CloudSQLObservation, operation: Operation) -> CloudSQLO
         raise Transient("Operation", operation.name, "OperationFailed", operation.error)
     details = {
         **observed.details,
-        "operation": None if operation.done else operation.name,
+        "operation": None if operation.done else operation.name or None,
         "operation_error": None,
     }
     return replace(observed, busy=not operation.done, details=details)

@@ -21,16 +21,15 @@ DEFAULT_THROTTLE_SECONDS = 5.0
 """How long to be quiet when Google does not say."""
 MAX_THROTTLE_SECONDS = 600.0
 
-TAKEN = frozenset({"instanceAlreadyExists", "alreadyExists", "ALREADY_EXISTS", "invalidState", "HTTP409"})
-"""What Google has said of a name that is in use, or was until lately."""
 DOES_NOT_EXIST = "instanceDoesNotExist"
 DENIED = frozenset({"notAuthorized", "forbidden", "PERMISSION_DENIED", "IAM_PERMISSION_DENIED", "HTTP403"})
 """We may not look, or there is nothing to look at: Google has said this of instances that are not there."""
-IN_PROGRESS = "operationInProgress"
+IN_PROGRESS = frozenset({"operationInProgress", "OPERATION_IN_PROGRESS", "ABORTED"})
+"""Something else is under way. Any other conflict of an insert is about its name: in use, or used until lately."""
 
 _THROTTLING = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
-_PASSING = frozenset({IN_PROGRESS, "invalidState", "backendError", "internalError"})
-_NOT_RUNNING = "instance is not running"
+_PASSING = IN_PROGRESS | {"invalidState", "backendError", "internalError"}
+_PASSING_WORDS = ("instance is not running", "operation was already in progress", "operation is in progress")
 """Google has no reason of its own for calls on users of an instance that is not up."""
 
 
@@ -88,7 +87,7 @@ def _kind(answer: Answer) -> type[Terminal] | type[Refused] | type[Transient]:
     match answer.status:
         case 401 | 403 if answer.reason not in _PASSING:
             return Refused
-        case 404:
+        case 404 | 410:
             return NotFound
         case 409:
             return Conflict
@@ -96,10 +95,14 @@ def _kind(answer: Answer) -> type[Terminal] | type[Refused] | type[Transient]:
             return Transient
         case 501:
             return Terminal
-        case status if status >= 500 or answer.reason in _PASSING or _NOT_RUNNING in answer.message:
+        case status if status >= 500 or answer.reason in _PASSING or _says_passing(answer.message):
             return Transient
         case _:
             return Terminal
+
+
+def _says_passing(message: str) -> bool:
+    return any(words in message.lower() for words in _PASSING_WORDS)
 
 
 def _read(content: bytes) -> tuple[str | None, str | None]:

@@ -36,6 +36,7 @@ class Instance:
     settings: Mapping[str, Any]
     addresses: Mapping[str, str] = field(default_factory=dict)
     """By their type, such as PRIMARY."""
+    dns_name: str | None = None
     connection_name: str | None = None
     ca_certificate: str | None = None
     suspension_reasons: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ class Instance:
             installed_version=answer.get("databaseInstalledVersion") or version,
             settings=answer.get("settings") or {},
             addresses=addresses,
+            dns_name=answer.get("dnsName") or None,
             connection_name=answer.get("connectionName"),
             ca_certificate=(answer.get("serverCaCert") or {}).get("cert"),
             suspension_reasons=tuple(answer.get("suspensionReason") or ()),
@@ -89,12 +91,12 @@ class Instance:
             return None
 
     def host(self, *, private: bool) -> str | None:
-        """The address to connect to: the private one if that is wanted, or if there is no other."""
+        """The address to connect to: the private one if that is wanted, or if there is no other; else the DNS name."""
         order = (_PRIVATE, _PUBLIC) if private else (_PUBLIC, _PRIVATE)
         for type in (*order, *sorted(self.addresses)):
             if type in self.addresses and type not in _NOT_FOR_CLIENTS:
                 return self.addresses[type]
-        return None
+        return self.dns_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,10 @@ class Operation:
     done: bool
     error: str | None = None
     """Why it failed, in Google's words."""
+    target: str | None = None
+    """The instance that it is an operation of, where Google says so."""
+    begun: str = ""
+    """When, as Google writes it; empty where it does not say."""
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Operation:
@@ -121,4 +127,6 @@ class Operation:
             type=answer.get("operationType", ""),
             done=answer.get("status") == "DONE" or answer.get("done") is True,
             error=error or None,
+            target=answer.get("targetId") or None,
+            begun=answer.get("insertTime") or "",
         )

@@ -36,6 +36,12 @@ def owner_labels(owner: Owner) -> Mapping[str, str]:
     }
 
 
+def without_owner(labels: Mapping[str, str]) -> Mapping[str, str | None]:
+    """As a patch that takes an owner's labels off asks for it: None removes a label, and what is not named stays."""
+    ours = (CLUSTER_LABEL, UID_LABEL, OBJECT_LABEL)
+    return {**labels, **{key: None for key in ours if key in labels}}
+
+
 def ownership(owner: Owner, labels: Mapping[str, str]) -> Ownership:
     """Whose an instance with these labels is."""
     proof = {key: value for key, value in owner_labels(owner).items() if key != OBJECT_LABEL}
