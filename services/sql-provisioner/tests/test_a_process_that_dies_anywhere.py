@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+
+from conductor_provisioner.errors import Terminal, Transient
+from conductor_sql_provisioner.state import MakeDatabase
 
 if TYPE_CHECKING:
     from .conftest import SQLResource, Stage
@@ -38,19 +42,34 @@ async def test_a_deletion_that_dies_anywhere_is_completed_by_another(
 ) -> None:
     for allowed in range(MOST_CALLS):
         resource = await stage.settle(stage.resource(onDelete=policy))
-        died = await stage.killed(_delete(stage, resource), after=allowed, loses_answers=loses_answers)
-        observed = await stage.driver.observe(resource)
-        if observed.exists:
-            await stage.driver.delete(resource, observed)
-        assert not (await stage.driver.observe(resource)).exists
+        died = await stage.killed(stage.remove(resource), after=allowed, loses_answers=loses_answers)
+        await stage.remove(resource)
         assert (_left(stage, resource) == set()) == (policy == "Drop")
         if not died:
             return
     raise AssertionError("it never ran to its end")
 
 
-async def _delete(stage: Stage, resource: SQLResource) -> None:
-    await stage.driver.delete(resource, await stage.driver.observe(resource))
+@pytest.mark.parametrize("dropped_before", [False, True], ids=["a creation", "a deletion"])
+async def test_a_database_whose_making_was_under_way_when_the_object_went_is_taken_along(
+    stage: Stage, dropped_before: bool
+) -> None:
+    resource = stage.resource()
+    names = stage.driver._names(resource)
+    if dropped_before:
+        resource = await stage.settle(resource)
+    else:
+        await stage.killed(stage.driver.create(resource), after=4, loses_answers=False)
+    observed = await stage.driver.observe(resource)
+    if observed.exists:
+        await stage.driver.delete(resource, observed)
+    assert (await stage.driver.observe(resource)).leftovers
+
+    with contextlib.suppress(Terminal, Transient):  # PostgreSQL's needs its role to be as it was
+        await stage.driver._server.carry_out(MakeDatabase(None, None), names)
+
+    await stage.remove(resource)
+    assert _left(stage, resource) == set()
 
 
 def _left(stage: Stage, resource: SQLResource) -> set[str]:

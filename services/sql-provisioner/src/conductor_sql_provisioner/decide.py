@@ -86,17 +86,17 @@ def observation(
     if ownership is Ownership.ANOTHERS:
         return Observation(exists=True, ownership=ownership)
     record, database = found.record, found.database
-    if database is None:
-        gone = record is None or record.stage is Stage.MADE
+    if database is None and (record is None or record.stage is Stage.MADE):
         return Observation(
             exists=True,
-            failed=gone,
+            failed=True,
             # There is nothing to apply them to: as it was.
-            credentials_applied=gone and resource.credentials_applied,
-            message=f"database {names.database} was dropped by somebody else; its users are still there"
-            if gone
-            else f"database {names.database} is being {'removed' if _removing(record) else 'made'}",
+            credentials_applied=resource.credentials_applied,
+            message=f"database {names.database} was dropped by somebody else; its users are still there",
         )
+    if database is None:
+        # The record stays as long as a statement that makes the database may be under way: it is known by nothing else.
+        return Observation(exists=False, leftovers=True)
     pending = tuple(_steps_for_users(resource, names, found, let_in=let_in))
     waits = rotation_waits(resource, names, found)
     current = _current(resource, names)
@@ -190,7 +190,7 @@ def steps_for_users(
 
 
 def steps_to_remove(resource: SQLResource, found: Found) -> Iterator[Step]:
-    """By the policy. Whatever is left is found again by its record, which goes last."""
+    """By the policy. Whatever is left is found again by its record, which goes last, and alone, with the users."""
     present = tuple(slot for slot in Slot if slot in found.users)
     if found.database is not None and resource.spec.on_delete is not OnDelete.DROP:
         if resource.spec.on_delete is OnDelete.LOCK_USER and present:
@@ -203,6 +203,7 @@ def steps_to_remove(resource: SQLResource, found: Found) -> Iterator[Step]:
         if any(user.enabled for user in found.users.values()):
             yield DisableUsers(present)
         yield DropDatabase()
+        return
     yield DropUsers()
 
 

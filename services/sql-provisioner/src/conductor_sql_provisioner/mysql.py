@@ -205,7 +205,7 @@ def _find_database(
     mark = rows.get(("database", names.database), (None,))[0]
     return FoundDatabase(
         mark,
-        made_by_us=tables == 0 and record is not None and record.stage is Stage.MAKING,
+        made_by_us=tables == 0 and record is not None and record.stage in (Stage.MAKING, Stage.REMOVING),
         character_set=character_set,
         collation=collation,
         size=int(size),
