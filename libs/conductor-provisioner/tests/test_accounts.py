@@ -429,6 +429,20 @@ class TestSweeping:
         assert store.configs["one"].status.orphans == ()
         assert store.configs["one"].status.conditions[0].status == "False"
 
+    async def test_a_second_external_resource_of_one_object_is_reported(
+        self, bench: Bench, store: Store, sweep: Sweep, build: Any
+    ) -> None:
+        box = build(status={"externalName": "recorded"})
+        store.boxes = [box]
+        bench.factory.tagged = {
+            AMBIENT: [Tagged("recorded", box.uid, "a box"), Tagged("double", box.uid, "a box")],
+        }
+
+        await sweep.once()
+
+        found = {each.account: [orphan.external_name for orphan in each.orphans] for each in sweep.found}
+        assert found[AMBIENT] == ["double"]
+
     async def test_where_there_is_nothing_nothing_is_written(self, store: Store, sweep: Sweep) -> None:
         await sweep.once()
 

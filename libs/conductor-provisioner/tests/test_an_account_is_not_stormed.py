@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from conductor_bus.config import WorkPolicy
 from conductor_bus.verdict import Again, Failures, after_failure, judge
 from conductor_provisioner import ProviderError, Terminal, Throttled, Transient
-from conductor_provisioner.calls import THREADS, AccountCalls, thread_pool
+from conductor_provisioner.calls import THREADS, AccountCalls, beginning_within, thread_pool
 from conductor_provisioner.gate import Gate, Limits, NoTurn, Outage
 from conductor_provisioner.metrics import Metrics
 
@@ -118,8 +118,7 @@ def test_a_try_that_was_cancelled_lets_the_next_one_try() -> None:
     door.take("describe", "x")
     door.ended(DOWN)
     clock.now += 60
-    door.take("describe", "x")
-    door.abandoned()
+    door.abandoned(door.take("describe", "x"))
 
     door.take("describe", "y")
 
@@ -140,6 +139,56 @@ def test_a_throttled_account_is_quiet_for_as_long_as_it_was_told() -> None:
     assert "slow down" in str(raised.value)
 
 
+def test_a_call_that_was_cancelled_does_not_let_a_second_one_try() -> None:
+    clock = Clock()
+    door = gate(clock, outage_after=1)
+    before = door.take("describe", "x")
+    door.ended(DOWN)
+    clock.now += 60
+    door.take("describe", "x")
+    door.abandoned(before)
+
+    with pytest.raises(Outage):
+        door.take("describe", "y")
+
+
+@pytest.mark.parametrize(
+    ("answer", "held_back"),
+    [(Throttled("create", "x", "429", "slow", retry_after=30), Throttled), (DOWN, Outage)],
+)
+def test_what_waited_for_its_turn_does_not_leave_into_the_quiet_that_began_meanwhile(
+    answer: ProviderError, held_back: type[ProviderError]
+) -> None:
+    clock = Clock()
+    door = gate(clock, rate=1, burst=1, outage_after=1)
+    door.take("create", "x")
+    waiting = door.take("create", "y")
+    assert waiting.wait > 0
+
+    door.ended(answer)
+    clock.now += min(waiting.wait, 0.1)
+
+    with pytest.raises(held_back):
+        door.check_again(waiting, "create", "y")
+
+
+def test_the_one_try_of_a_cloud_that_is_down_leaves_after_its_wait() -> None:
+    clock = Clock()
+    door = gate(clock, rate=0.1, burst=1, longest_wait=60, outage_after=1)
+    door.take("describe", "x")
+    door.ended(DOWN)
+    clock.now += 5
+    turn = door.take("describe", "x")
+    assert turn.tries
+    assert turn.wait > 0
+
+    clock.now += turn.wait
+    door.check_again(turn, "describe", "x")
+
+    with pytest.raises(Outage):
+        door.take("describe", "y")
+
+
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=300))
 def test_no_more_calls_leave_than_the_rate_and_the_burst_allow(pauses: list[float]) -> None:
     clock = Clock()
@@ -148,7 +197,7 @@ def test_no_more_calls_leave_than_the_rate_and_the_burst_allow(pauses: list[floa
     for pause in pauses:
         clock.now += pause
         try:
-            left.append(clock.now + door.take("describe", "x"))
+            left.append(clock.now + door.take("describe", "x").wait)
         except NoTurn:
             continue
 
@@ -229,10 +278,49 @@ async def test_a_call_does_not_wait_for_its_turn_for_longer_than_is_safe(
     await calls.awaiting("create", "y", let_go.wait)
 
 
+async def test_a_call_that_waits_for_the_rate_is_held_back_by_what_is_answered_meanwhile(
+    open_calls: Any,
+) -> None:
+    calls = open_calls(rate=2, burst=1)
+    left: list[str] = []
+
+    async def throttled() -> None:
+        left.append("x")
+        raise Throttled("create", "x", "429", "slow down", retry_after=600)
+
+    async def create() -> None:
+        left.append("y")
+
+    ended = await asyncio.gather(
+        calls.awaiting("create", "x", throttled),
+        calls.awaiting("create", "y", create),
+        return_exceptions=True,
+    )
+
+    assert [type(each) for each in ended] == [Throttled, Throttled]
+    assert left == ["x"]
+
+
+async def test_no_call_begins_after_the_time_in_which_it_may(open_calls: Any) -> None:
+    calls = open_calls()
+    made: list[str] = []
+
+    async def call() -> None:
+        made.append("made")
+
+    with beginning_within(600):
+        await calls.awaiting("create", "x", call)
+    with beginning_within(-1), pytest.raises(NoTurn):
+        await calls.awaiting("create", "y", call)
+    await calls.awaiting("create", "z", call)
+
+    assert len(made) == 2
+
+
 def test_calls_that_would_have_to_wait_too_long_for_the_rate_do_not_leave() -> None:
     door = gate(Clock(), rate=1, burst=1, longest_wait=2)
 
-    waits = [door.take("describe", "x") for _ in range(3)]
+    waits = [door.take("describe", "x").wait for _ in range(3)]
     with pytest.raises(NoTurn):
         door.take("describe", "x")
 

@@ -27,6 +27,7 @@ RESOURCE = Resource(
         (Observation(exists=True, busy=True), Ending.WAIT),
         (Observation(exists=True, ownership=Ownership.ANOTHERS), Ending.NOT_OURS),
         (Observation(exists=True, ownership=Ownership.NOBODYS), Ending.NOT_OURS),
+        (Observation(exists=True, ownership=Ownership.ANOTHERS, leftovers=True), Ending.DELETE),
     ],
 )
 def test_an_object_goes_when_nothing_of_it_is_left(observed: Observation[ConcreteStatus], ending: Ending):
@@ -41,6 +42,7 @@ def test_an_object_goes_when_nothing_of_it_is_left(observed: Observation[Concret
         (Observation(exists=False, leftovers=True, busy=True), Ending.WAIT),
         (Observation(exists=True), Ending.DELETE),
         (Observation(exists=True, ownership=Ownership.NOBODYS), Ending.NOT_OURS),
+        (Observation(exists=True, ownership=Ownership.ANOTHERS, leftovers=True), Ending.AWAIT_CREATE),
     ],
 )
 def test_what_may_show_that_a_late_creation_is_ours_stays_until_none_can_come(

@@ -15,6 +15,7 @@ from conductor_model.annotations import IN_USE_FINALIZER, PROVISIONER_FINALIZER
 from conductor_provisioner.errors import Refused, Terminal, Throttled, Transient
 
 SETTLE_DELETED = timedelta(seconds=60)
+LONGEST_CALL = timedelta(seconds=30)
 CLAIM = {
     "apiVersion": "storage.conductor.io/v1alpha1",
     "kind": "MySQLInstance",
@@ -166,6 +167,49 @@ async def test_a_deletion_seen_in_a_message_is_not_believed_when_the_object_is_a
     await world.told(deletion)
 
     assert "delete" not in world.cloud.made
+
+
+async def test_what_a_slow_look_has_outdated_is_confirmed_again_before_a_create(
+    world: Any, build: Any
+) -> None:
+    """The finalizer's write confirms the object; the look that follows takes longer than that is good for."""
+    world.cluster.put(build(finalizer=False))
+    observe = world.driver.observe
+
+    async def slowly(resource: Any) -> Any:
+        world.time += LONGEST_CALL
+        return await observe(resource)
+
+    world.driver.observe = slowly
+    confirmed: list[float] = []
+    confirm = world.cluster.confirm
+
+    async def noting(box: Any) -> None:
+        confirmed.append(world.seconds())
+        await confirm(box)
+
+    world.cluster.confirm = noting
+    await world.told()
+
+    assert "create" in world.cloud.made
+    assert confirmed == [LONGEST_CALL.total_seconds()]
+
+
+async def test_a_deletion_waits_longer_where_calls_take_longer(world: Any, build: Any) -> None:
+    world.driver.call_seconds = 300.0
+    world.cluster.put(build(rebindPolicy="Delete"))
+    await world.told()
+    world.cloud.things.clear()
+    world.delete()
+    await world.told()
+
+    world.time += SETTLE_DELETED
+    await world.woken()
+    assert not world.gone
+
+    world.time += timedelta(seconds=300)
+    await world.woken()
+    assert world.gone
 
 
 async def test_delete_takes_instance_then_secret_then_finalizer(world: Any, build: Any) -> None:

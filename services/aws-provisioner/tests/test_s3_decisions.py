@@ -37,6 +37,7 @@ NAME = "media-bucket"
 POLICY = policy_of(NAME, "aws", None)
 KMS_KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+MADE = NOW - timedelta(days=1)
 RULE = {"id": "logs", "prefix": "logs/", "expirationDays": 30}
 
 
@@ -59,7 +60,7 @@ def as_wanted(wanted: S3BucketSpec, **changes: Any) -> BucketFound:
 
 
 def user(**changes: Any) -> BucketUser:
-    return replace(BucketUser("arn:aws:iam::1:user/u", user_tags(OWNER, NAME), POLICY, ()), **changes)
+    return replace(BucketUser("arn:aws:iam::1:user/u", user_tags(OWNER, NAME), POLICY, (), MADE), **changes)
 
 
 def drifted(wanted: S3BucketSpec, **changes: Any) -> list[str]:
@@ -211,6 +212,19 @@ def test_whose_a_bucket_is(tags: Any, user_of: Owner | None, whose: Ownership) -
 def test_a_user_made_for_another_bucket_proves_nothing() -> None:
     made = user(tags=user_tags(OWNER, "another-bucket"))
     assert ownership(OWNER, as_wanted(spec(), tags={}), made) is Ownership.NOBODYS
+
+
+@pytest.mark.parametrize(
+    ("after", "whose"),
+    [(-60, Ownership.NOBODYS), (-1, Ownership.OURS), (0, Ownership.OURS), (60, Ownership.OURS)],
+)
+def test_a_bucket_that_is_older_than_the_user_made_for_it_is_not_known_by_that_user(
+    after: int, whose: Ownership
+) -> None:
+    bucket = as_wanted(spec(), tags={}, created=MADE + timedelta(seconds=after))
+    assert ownership(OWNER, bucket, user()) is whose
+    tagged = as_wanted(spec(), created=MADE + timedelta(seconds=after))
+    assert ownership(OWNER, tagged, user()) is Ownership.OURS
 
 
 def test_the_policy_reaches_this_bucket_and_its_objects_only() -> None:

@@ -462,6 +462,52 @@ async def test_a_name_that_another_account_has_is_told(driver: S3Driver, session
     assert "choose another spec.bucketName" in str(caught.value)
 
 
+@pytest.mark.parametrize("when", ["before the look of create", "before its CreateBucket"])
+async def test_a_bucket_that_somebody_else_makes_between_look_and_create_is_not_taken(
+    open_driver: Open, cloud: Cloud, when: str
+) -> None:
+    def race(action: str) -> None:
+        if action == "CreateBucket" and NAME not in cloud.buckets():
+            cloud.s3.create_bucket(Bucket=NAME, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+
+    # Where it says so: us-east-1 does not.
+    driver = open_driver(DirectCalls(race))
+    there = wanted(region="eu-west-1")
+    assert not (await driver.observe(there)).exists
+    if when == "before the look of create":
+        race("CreateBucket")
+
+    with pytest.raises(Terminal) as caught:
+        await driver.create(there)
+
+    assert caught.value.reason == "NotOwned"
+    assert cloud.users() == []
+    assert (await driver.observe(there)).ownership is Ownership.NOBODYS
+    with pytest.raises(ClientError, match="NoSuchTagSet"):
+        cloud.tags()
+
+
+@pytest.mark.parametrize("whose", ["another account's", "another object's"])
+async def test_the_user_of_a_bucket_that_has_become_another_s_goes_with_the_object(
+    driver: S3Driver, cloud: Cloud, session: Session, whose: str
+) -> None:
+    key = await made(driver)
+    if whose == "another account's":
+        cloud.s3.delete_bucket(Bucket=NAME)
+        session.answer("GetBucketLocation", "AccessDenied", 403)
+    else:
+        tags = [{"Key": tag, "Value": value} for tag, value in ANOTHER.tags.items()]
+        cloud.s3.put_bucket_tagging(Bucket=NAME, Tagging={"TagSet": tags})
+
+    observed = await driver.observe(wanted(key))
+    assert (observed.ownership, observed.leftovers) == (Ownership.ANOTHERS, True)
+    await driver.delete(wanted(key), observed)
+
+    assert cloud.users() == []
+    assert (await driver.observe(wanted(key))).leftovers is False
+    assert cloud.buckets() == ([NAME] if whose == "another object's" else [])
+
+
 async def test_a_bucket_that_is_ours_already_is_gone_on_with(driver: S3Driver, session: Session) -> None:
     """As everywhere but in us-east-1, when the answer to an earlier attempt was lost."""
     await driver.create(wanted())

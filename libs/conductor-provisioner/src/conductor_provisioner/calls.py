@@ -7,22 +7,35 @@ how it ended; never what was sent or answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from time import perf_counter
 from typing import TypeVar
 
 from opentelemetry import trace
 
 from conductor_provisioner.errors import ProviderError, Throttled
-from conductor_provisioner.gate import Gate, Limits, NoTurn
+from conductor_provisioner.gate import Gate, Limits, NoTurn, Turn
 from conductor_provisioner.metrics import Metrics
 
 THREADS = 32
 """Of a process, for all its accounts: what blocks for longest is a call under way."""
 
 T = TypeVar("T")
+
+_begin_by: ContextVar[float | None] = ContextVar("conductor_calls_begin_by", default=None)
+
+
+@contextmanager
+def beginning_within(seconds: float) -> Iterator[None]:
+    """No call of an account begins later than that, in this task: NoTurn is raised instead."""
+    token = _begin_by.set(asyncio.get_running_loop().time() + seconds)
+    try:
+        yield
+    finally:
+        _begin_by.reset(token)
 
 
 def thread_pool() -> ThreadPoolExecutor:
@@ -64,7 +77,7 @@ class AccountCalls:
             raise
 
     async def awaiting(self, action: str, target: str, call: Callable[[], Awaitable[T]]) -> T:
-        async with self._turn(action, target) as wait:
+        async with self._turn(action, target) as turn:
             ended: ProviderError | None = None
             outcome = "Cancelled"
             started = perf_counter()
@@ -76,9 +89,6 @@ class AccountCalls:
                 set_status_on_exception=False,
             ) as span:
                 try:
-                    if wait > 0:
-                        await asyncio.sleep(wait)
-                        started = perf_counter()
                     answer = await call()
                     outcome = "OK"
                     return answer
@@ -92,14 +102,14 @@ class AccountCalls:
                     if outcome != "OK":
                         span.set_attribute("error.type", outcome)
                     if outcome == "Cancelled":
-                        self._gate.abandoned()
+                        self._gate.abandoned(turn)
                     else:
                         self._gate.ended(ended)
                     self._metrics.external_call(self._account, action, outcome, perf_counter() - started)
 
     @asynccontextmanager
-    async def _turn(self, action: str, target: str) -> AsyncIterator[float]:
-        """One of the account's places, and the seconds after which the call may leave."""
+    async def _turn(self, action: str, target: str) -> AsyncIterator[Turn]:
+        """One of the account's places, when the call may leave."""
         try:
             try:
                 async with asyncio.timeout(self._longest_wait):
@@ -107,17 +117,31 @@ class AccountCalls:
             except TimeoutError:
                 raise NoTurn(action, target) from None
             try:
-                wait = self._gate.take(action, target)
-            except ProviderError:
+                turn = await self._awaited_turn(action, target)
+            except BaseException:
                 self._free.release()
                 raise
         except ProviderError as error:
             self._count_held_back(error)
             raise
         try:
-            yield wait
+            yield turn
         finally:
             self._free.release()
+
+    async def _awaited_turn(self, action: str, target: str) -> Turn:
+        turn = self._gate.take(action, target)
+        try:
+            if turn.wait > 0:
+                await asyncio.sleep(turn.wait)
+                self._gate.check_again(turn, action, target)
+            begin_by = _begin_by.get()
+            if begin_by is not None and asyncio.get_running_loop().time() > begin_by:
+                raise NoTurn(action, target)
+        except BaseException:
+            self._gate.abandoned(turn)
+            raise
+        return turn
 
     async def blocking(self, action: str, target: str, call: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

@@ -139,7 +139,10 @@ def decide_deletion(
             return Ending.AWAIT_CREATE
         return Ending.DELETE if observed.leftovers else Ending.GONE
     if observed.ownership is not Ownership.OURS:
-        return Ending.NOT_OURS
+        if not observed.leftovers:
+            return Ending.NOT_OURS
+        if not observed.busy:
+            return Ending.AWAIT_CREATE if create_under_way else Ending.DELETE
     return Ending.WAIT if observed.busy else Ending.DELETE
 
 

@@ -142,8 +142,8 @@ class Observation(Generic[StatusT]):
     exists: bool
     ownership: Ownership = Ownership.OURS
     leftovers: bool = False
-    """It is not there, but parts of ours that go with it are, such as a user: a deletion takes them along, once no create
-    can be under way any more."""
+    """It is not there, or is another's, but parts of ours that go with it are there, such as a user: a deletion takes them
+    along, once no create can be under way any more."""
     busy: bool = False
     """An operation is under way: it is neither updated nor deleted now, and looked at again soon."""
     failed: bool = False
@@ -229,6 +229,14 @@ class Releases(Protocol):
     async def release(self, resource: Resource[Any, Any], observed: Observation[Any]) -> None:
         """Called, once or more often, before an object is let go whose external resource stays."""
         ...
+
+
+@runtime_checkable
+class SlowCalls(Protocol):
+    """Of a driver whose calls may have their effect later than ``settings.CALL_SECONDS`` after they were begun."""
+
+    call_seconds: float
+    """By then the longest has ended, one way or the other: connecting and its time-out together."""
 
 
 class Calls(Protocol):

@@ -32,6 +32,16 @@ class Limits:
     """Seconds between two tries of a cloud that is down. A work queue's longest backoff is as long."""
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The leave to make a call."""
+
+    wait: float
+    """Seconds until then."""
+    tries: bool
+    """Whether it is the one call that tries out a cloud that is down."""
+
+
 class Gate:
     """Raises instead of letting a call go."""
 
@@ -58,8 +68,8 @@ class Gate:
         if self._last is not None and (now < self._down_until or self._trying):
             raise Outage(self._last, retry_after=max(self._down_until - now, self._pause))
 
-    def take(self, action: str, target: str) -> float:
-        """A call is going to be made, after the seconds returned. Raises as ``check`` does."""
+    def take(self, action: str, target: str) -> Turn:
+        """A call is going to be made, after a while. Raises as ``check`` does."""
         self.check(action, target)
         now = self._clock()
         earned = (now - self._counted_at) * self._limits.rate
@@ -70,7 +80,14 @@ class Gate:
             raise NoTurn(action, target)
         self._tokens -= 1.0
         self._trying = self._last is not None
-        return wait
+        return Turn(wait, tries=self._trying)
+
+    def check_again(self, turn: Turn, action: str, target: str) -> None:
+        """After the wait of a turn: others have had their answers meanwhile. Raises as ``check`` does."""
+        mine = turn.tries and self._trying
+        self._trying = self._trying and not mine
+        self.check(action, target)
+        self._trying = self._trying or mine
 
     def ended(self, error: ProviderError | None) -> None:
         """How a call went; anything but a Transient is an answer of a cloud that works."""
@@ -87,9 +104,10 @@ class Gate:
             self._quiet_until = max(self._quiet_until, self._clock() + error.retry_after)
             self._quiet_words = error
 
-    def abandoned(self) -> None:
+    def abandoned(self, turn: Turn) -> None:
         """A call was cancelled: it tells nothing."""
-        self._trying = False
+        if turn.tries:
+            self._trying = False
 
 
 class NoTurn(Retryable):

@@ -25,6 +25,7 @@ from conductor_kube import Forbidden, KubeError
 from conductor_model.annotations import PAUSED, PROVISIONER_FINALIZER, ROTATE_REQUESTED_AT
 from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus, Credentials, ManagementPolicy
 from conductor_provisioner import names
+from conductor_provisioner.calls import beginning_within
 from conductor_provisioner.cluster import Cluster, Overtaken, StoredCredentials
 from conductor_provisioner.configs import AMBIENT, NoAccount
 from conductor_provisioner.credentials import DEFAULT_MASTER_USERNAME, not_ours, unusable
@@ -52,6 +53,7 @@ from conductor_provisioner.driver import (
     Releases,
     Resource,
     SecretData,
+    SlowCalls,
 )
 from conductor_provisioner.echoes import Echoes, same_wish
 from conductor_provisioner.errors import NameRetired, ProviderError, Refused, Retryable, Terminal, Transient
@@ -59,6 +61,7 @@ from conductor_provisioner.metrics import Metrics
 from conductor_provisioner.outcome import IN_SYNC, Reason, Synced, out_of_sync
 from conductor_provisioner.pacing import Look, PollIntervals, next_look, seconds_until
 from conductor_provisioner.parse import Parsed, parse_concrete
+from conductor_provisioner.settings import CALL_SECONDS, CREATE_SECONDS
 from conductor_provisioner.status import Seen, status_of, status_without_look, troubles
 
 TELL_AFTER_DELIVERIES = 3
@@ -67,6 +70,9 @@ TELL_AFTER_DELIVERIES = 3
 FORBIDDEN_AGAIN = 30.0
 """Seconds. Rights that are missing may take a person, but an API server that has just started refuses everybody until it
 has read its roles, and nothing tells when it has."""
+
+FRESH_SECONDS = 10.0
+"""For so long the API server's word on an object is good enough to create something for it."""
 
 Answer = Done | RequeueAfter
 ConcreteT = TypeVar("ConcreteT", bound=Concrete)
@@ -105,8 +111,8 @@ class _Round(Generic[ConcreteT]):
     """One look at one object: what is found out on the way, for whatever is to be told at its end."""
 
     concrete: ConcreteT
-    confirmed: bool = False
-    """Whether the API server has said that this is the object's newest version."""
+    confirmed: float | None = None
+    """When, by the monotonic clock, the API server said that this is the object's newest version; None: not yet."""
     account: str = AMBIENT
     seen: Seen | None = None
     """The external resource, if it was looked at and may be ours."""
@@ -139,6 +145,7 @@ class ManagedReconciler(Generic[ConcreteT]):
         self._settle_deleted = settle_deleted
         self._metrics = metrics
         self._now = now
+        self._monotonic = monotonic
         self._random = random
         self._new_password = new_password
         self._echoes = Echoes(monotonic)
@@ -215,8 +222,9 @@ class ManagedReconciler(Generic[ConcreteT]):
 
         managed = not observes_only(round.concrete.spec)
         if managed and PROVISIONER_FINALIZER not in round.concrete.metadata.finalizers:
+            asked = self._monotonic()
             round.concrete = await self._cluster.add_finalizer(round.concrete)
-            round.confirmed = True
+            round.confirmed = asked
         found = await self._credentials(round, driver.credentials_from)
         if isinstance(found, Synced):
             look = Look.SOON if found.reason == Reason.CREDENTIALS_MISSING else Look.LATER
@@ -235,7 +243,7 @@ class ManagedReconciler(Generic[ConcreteT]):
             return await self._take(round, name)
         synced = plan.synced
         if plan.step is Step.CREATE:
-            observed = await driver.create(resource)
+            observed = await self._create(round, driver, resource)
         else:
             observed = await driver.update(resource, observed)
             if plan.repairs:
@@ -250,6 +258,16 @@ class ManagedReconciler(Generic[ConcreteT]):
         if again is Look.LATER and (observed.drift or unfinished):
             again = Look.SOON
         return await self._settle(round, driver, resource, found, observed, synced, again)
+
+    async def _create(
+        self, round: _Round[ConcreteT], driver: Driver[Any, Any], resource: Resource[Any, Any]
+    ) -> Observation[Any]:
+        """Soon after the object was confirmed, or not at all: for how long a deletion awaits a late create, counts on it."""
+        if round.confirmed is None or self._monotonic() - round.confirmed > FRESH_SECONDS:
+            round.confirmed = None
+            await self._confirm(round)
+        with beginning_within(CREATE_SECONDS - FRESH_SECONDS):
+            return await driver.create(resource)
 
     async def _unmake(self, round: _Round[ConcreteT]) -> Answer:
         """Towards nothing being left, if that is the policy. Being paused does not hold a deletion up."""
@@ -301,9 +319,9 @@ class ManagedReconciler(Generic[ConcreteT]):
         traits = Traits(credentials_from=driver.credentials_from, recreates=driver.recreates)
         awaited = None
         if tried or observed.leftovers:
-            awaited = create_awaited(
-                concrete, resource.external_name, traits, self._settle_deleted, self._now()
-            )
+            slow = driver.call_seconds if isinstance(driver, SlowCalls) else CALL_SECONDS
+            settle = self._settle_deleted + max(0.0, slow - CALL_SECONDS)
+            awaited = create_awaited(concrete, resource.external_name, traits, settle, self._now())
         ending = decide_deletion(resource, observed, create_under_way=awaited is not None)
         return observed, ending, awaited
 
@@ -349,9 +367,10 @@ class ManagedReconciler(Generic[ConcreteT]):
         return Done()
 
     async def _confirm(self, round: _Round[ConcreteT]) -> None:
-        if not round.confirmed:
+        if round.confirmed is None:
+            asked = self._monotonic()
             await self._cluster.confirm(round.concrete)
-            round.confirmed = True
+            round.confirmed = asked
 
     async def _observe(
         self,

@@ -9,9 +9,12 @@ from conductor_provisioner.duration import parse_duration
 from conductor_provisioner.gate import Limits
 from conductor_provisioner.pacing import PENDING_SECONDS, SETTLED_SECONDS, PollIntervals
 
-SETTLE_DELETED_SECONDS = 90.0
-"""A look-up and a create one after the other, each with its wait for a turn and up to its timeouts in a driver, and a
-margin for the clocks."""
+CREATE_SECONDS = 40.0
+"""Within which, after the API server has confirmed an object, the last call that creates for it begins."""
+CALL_SECONDS = 35.0
+"""Within which a driver's call ends that was begun, unless the driver says otherwise, see ``driver.SlowCalls``."""
+SETTLE_DELETED_SECONDS = CREATE_SECONDS + CALL_SECONDS + 15.0
+"""The margin is for the clocks."""
 SWEEP_SECONDS = 3600.0
 
 
@@ -24,7 +27,8 @@ class Settings:
     """Absent: the uid of the namespace kube-system, which is as old and as unique as the cluster."""
     poll: PollIntervals = field(default_factory=PollIntervals)
     settle_deleted: float = SETTLE_DELETED_SECONDS
-    """Seconds after a deletion in which a create decided upon before it may still have its effect."""
+    """Seconds after a deletion in which a create decided upon before it may still have its effect; more for a driver
+    whose calls take longer than others."""
     limits: Limits = field(default_factory=Limits)
     sweep: float = SWEEP_SECONDS
     """Seconds between two sweeps for orphans."""

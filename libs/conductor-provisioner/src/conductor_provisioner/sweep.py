@@ -1,4 +1,5 @@
-"""Finds external resources that carry our cluster's tag and that no object stands for. It deletes none of them.
+"""Finds external resources that carry our cluster's tag and that no object stands for, or more than the one that an object
+has. It deletes none of them.
 
 Promises: what is reported was there before and after all objects of its kind were listed, and the list was complete. An
 object that cannot be listed, or an account that does not answer, yields no report rather than a wrong one.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,8 +126,17 @@ class Sweep:
         before = await self._tagged(driver)
         if not before:
             return []
-        alive = {each.uid async for each in self._store.concretes(None) if each.kind == kind.type.gvk.kind}
-        suspects = [each for each in before.values() if each.uid not in alive]
+        alive = {
+            each.uid: each.status.external_name
+            async for each in self._store.concretes(None)
+            if each.kind == kind.type.gvk.kind
+        }
+        number = Counter(each.uid for each in before.values())
+        suspects = [
+            each
+            for each in before.values()
+            if each.uid not in alive or (number[each.uid] > 1 and each.external_name != alive[each.uid])
+        ]
         # What was deleted along with its object between the two looks is no orphan.
         after = await self._tagged(driver) if suspects else {}
         return [

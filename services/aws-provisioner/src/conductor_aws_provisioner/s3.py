@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +25,7 @@ from conductor_aws_provisioner.s3_decide import (
     BucketFound,
     drift_of,
     key_elsewhere,
+    known_by_user,
     ownership,
     wanted_encryption,
     wanted_lifecycle,
@@ -129,10 +130,11 @@ class S3Driver:
     async def observe(self, resource: _Wanted) -> _Seen:
         await self._refuse_elsewhere(resource)
         parts = await self._look(resource)
+        has_user = is_ours(resource.owner, parts.user)
         if parts.anothers:
-            return Observation(exists=True, ownership=Ownership.ANOTHERS)
+            return Observation(exists=True, ownership=Ownership.ANOTHERS, leftovers=has_user)
         if parts.bucket is None:
-            return Observation(exists=False, leftovers=is_ours(resource.owner, parts.user))
+            return Observation(exists=False, leftovers=has_user)
         bucket, user = parts.bucket, parts.user
         plan = plan_keys(
             () if user is None else user.keys, _stored_key(resource), rotating=False, now=self._now()
@@ -146,8 +148,14 @@ class S3Driver:
         problem = key_elsewhere(resource.spec, region)
         if problem is not None:
             raise Terminal("CreateBucket", name, "InvalidKey", problem)
-        await self._ensure_user(resource, (await self._look(resource)).user)
-        await self._call("CreateBucket", name, partial(self._create_bucket, name, region))
+        parts = await self._look(resource)
+        self._refuse_anothers(resource, parts)
+        await self._ensure_user(resource, parts.user)
+        had_it = await self._call("CreateBucket", name, partial(self._create_bucket, name, region))
+        if had_it and parts.user is None:
+            # Before its user there is no CreateBucket of this object: somebody else in the account was faster.
+            await self._delete_user(resource.owner)
+            raise _not_ours(name)
         return await self._bring_about(resource)
 
     async def update(self, resource: _Wanted, observed: _Seen) -> _Seen:
@@ -196,6 +204,15 @@ class S3Driver:
                 if tags is not None and tags.get(CLUSTER_TAG) == cluster_id:
                     bucket = tags.get(BUCKET_TAG, "")
                     yield Tagged(bucket, tags.get(UID_TAG, ""), f"S3 bucket {bucket}, with IAM user {name}")
+
+    @staticmethod
+    def _refuse_anothers(resource: _Wanted, parts: _Parts) -> None:
+        """What has come to be since it was observed may be anybody's."""
+        bucket = parts.bucket
+        if parts.anothers or (
+            bucket is not None and ownership(resource.owner, bucket, parts.user) is not Ownership.OURS
+        ):
+            raise _not_ours(resource.external_name)
 
     async def _bring_about(self, resource: _Wanted) -> _Seen:
         """Settings, then the policy, then a key: who has a key finds the bucket as it should be."""
@@ -253,7 +270,9 @@ class S3Driver:
             tags = _tag_list(user_tags(owner, bucket))
             call = partial(self._iam.create_user, Path=USER_PATH, UserName=name, Tags=tags)
             made = await self._call("CreateUser", name, call)
-            return BucketUser(made["User"]["Arn"], user_tags(owner, bucket), None, ())
+            return BucketUser(
+                made["User"]["Arn"], user_tags(owner, bucket), None, (), made["User"]["CreateDate"]
+            )
         if not is_ours(owner, user):
             message = "a user of this name exists without this object's ownership tags: remove or rename it"
             raise Terminal("CreateUser", name, "EntityAlreadyExists", message, reason="NotOwned")
@@ -324,7 +343,11 @@ class S3Driver:
             return _Parts(None, user)
         if where == "":
             return _Parts(None, user, anothers=True)
-        return _Parts(await self._bucket(name, where), user)
+        bucket = await self._bucket(name, where)
+        if known_by_user(resource.owner, name, bucket.tags, user):
+            made = await self._call("ListBuckets", name, partial(self._made, name))
+            bucket = replace(bucket, created=made)
+        return _Parts(bucket, user)
 
     def _where(self, name: str) -> str | None:
         """The bucket's region; empty: it is another account's; None: there is none. Raises AccessDenied if it is ours.
@@ -337,17 +360,18 @@ class S3Driver:
             code = error.response["Error"]["Code"]
             if code == _ABSENT:
                 return None
-            if code == "AccessDenied" and not self._owns(name):
+            if code == "AccessDenied" and self._made(name) is None:
                 return ""
             raise
         place = answer.get("LocationConstraint") or REGION_OF_OLD
         return _OLD_NAMES.get(place, place)
 
-    def _owns(self, name: str) -> bool:
-        """Whether a bucket that we may not look at is our account's nevertheless."""
-        return any(each.get("Name") == name for each in self._home.list_buckets(Prefix=name)["Buckets"])
+    def _made(self, name: str) -> datetime | None:
+        """When; None: our account has no bucket of that name."""
+        found = self._home.list_buckets(Prefix=name)["Buckets"]
+        return next((each.get("CreationDate") for each in found if each.get("Name") == name), None)
 
-    async def _bucket(self, name: str, region: str) -> BucketFound | None:
+    async def _bucket(self, name: str, region: str) -> BucketFound:
         s3 = self._s3(region)
 
         async def get(action: str, call: Callable[..., Any]) -> Mapping[str, Any]:
@@ -395,6 +419,7 @@ class S3Driver:
                 AccessKey(each["AccessKeyId"], each["CreateDate"], each["Status"] == "Active")
                 for each in (keys or {}).get("AccessKeyMetadata", ())
             ),
+            found["User"]["CreateDate"],
         )
 
     def _page_of_users(self, marker: str) -> tuple[list[str], str | None]:
@@ -406,8 +431,8 @@ class S3Driver:
         answer = _unless_absent(partial(self._iam.list_user_tags, UserName=name))
         return None if answer is None else {each["Key"]: each["Value"] for each in answer["Tags"]}
 
-    def _create_bucket(self, name: str, region: str) -> None:
-        """One that is ours already is as good: an answer may have been lost. us-east-1 says nothing of it."""
+    def _create_bucket(self, name: str, region: str) -> bool:
+        """Whether our account had it already: an answer may have been lost. us-east-1 says nothing of it."""
         where: Any = (
             {} if region == REGION_OF_OLD else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         )
@@ -420,6 +445,8 @@ class S3Driver:
                 raise Terminal("CreateBucket", name, code, message, reason="NameTaken") from None
             if code != "BucketAlreadyOwnedByYou":
                 raise
+            return True
+        return False
 
     def _seen(
         self,
@@ -431,9 +458,11 @@ class S3Driver:
         applied: bool,
         issued: SecretData | None = None,
     ) -> _Seen:
+        whose = ownership(resource.owner, bucket, user)
         return Observation(
             exists=True,
-            ownership=ownership(resource.owner, bucket, user),
+            ownership=whose,
+            leftovers=whose is not Ownership.OURS and is_ours(resource.owner, user),
             ready=True,
             message=f"Bucket {bucket.name} is in {bucket.region}",
             drift=drift,
@@ -497,6 +526,14 @@ class S3Drivers:
 
     async def close(self, driver: Any) -> None:
         """Nothing is held: a call under way ends by itself, within its timeout."""
+
+
+def _not_ours(name: str) -> Terminal:
+    message = (
+        "somebody else has just made a bucket of this name, without this object's ownership tags: remove it, or choose "
+        "another spec.bucketName"
+    )
+    return Terminal("CreateBucket", name, "BucketAlreadyOwnedByYou", message, reason="NotOwned")
 
 
 def _stored_key(resource: _Wanted) -> str | None:

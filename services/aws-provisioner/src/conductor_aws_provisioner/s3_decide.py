@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeGuard
 
 from conductor_aws_provisioner.names import ownership_of, tags_of
 from conductor_aws_provisioner.s3_user import BUCKET_TAG, BucketUser, Document, is_ours
@@ -16,6 +17,8 @@ from conductor_provisioner import Drift, Owner, Ownership
 
 REGION_OF_OLD = "us-east-1"
 """Where a bucket is that was made without a location."""
+CLOCKS = timedelta(seconds=5)
+"""By which those of IAM and S3 may differ, the whole seconds in which they tell the time included."""
 _SWITCHES = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 _ALGORITHMS = {Encryption.SSE_S3: "AES256", Encryption.SSE_KMS: "aws:kms"}
 _DEFAULT_KEY = "alias/aws/s3"
@@ -38,14 +41,26 @@ class BucketFound:
     """Of GetPublicAccessBlock: PublicAccessBlockConfiguration."""
     lifecycle: Sequence[Json]
     """Of GetBucketLifecycleConfiguration: Rules."""
+    created: datetime | None = None
+    """By the list of all buckets, which is asked where nothing else tells whose it is."""
 
 
 def ownership(owner: Owner, bucket: BucketFound, user: BucketUser | None) -> Ownership:
     """By the bucket's tags; before it has any, by our user, who was made for this very bucket before it was."""
     by_tags = ownership_of(owner, bucket.tags)
-    if by_tags is Ownership.NOBODYS and user is not None and is_ours(owner, user):
-        return Ownership.OURS if user.tags.get(BUCKET_TAG) == bucket.name else by_tags
-    return by_tags
+    if user is None or not known_by_user(owner, bucket.name, bucket.tags, user):
+        return by_tags
+    older = bucket.created is not None and bucket.created < user.created - CLOCKS
+    return by_tags if older else Ownership.OURS
+
+
+def known_by_user(
+    owner: Owner, bucket: str, tags: Mapping[str, str], user: BucketUser | None
+) -> TypeGuard[BucketUser]:
+    """Whether nothing but our user can tell whose the bucket is."""
+    if user is None or not is_ours(owner, user) or user.tags.get(BUCKET_TAG) != bucket:
+        return False
+    return ownership_of(owner, tags) is Ownership.NOBODYS
 
 
 def drift_of(

@@ -59,6 +59,7 @@ class BucketUser:
     tags: Mapping[str, str]
     policy: Document | None
     keys: tuple[AccessKey, ...]
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from conductor_model.concrete import Concrete, ConcreteStatus
 from conductor_model.meta import ObjectMeta
 from conductor_provisioner.cluster import Cluster, StoredCredentials
 from conductor_provisioner.conformance.steps import Process
-from conductor_provisioner.driver import Driver, Observation, Resource, SecretData
+from conductor_provisioner.driver import Driver, Observation, Resource, SecretData, SlowCalls
 from conductor_provisioner.errors import ProviderError
 from conductor_provisioner.managed import NamesItself
 
@@ -53,6 +53,8 @@ class WatchedDriver:
         self.recreates = driver.recreates
         if isinstance(driver, NamesItself):
             self.external_name = driver.external_name
+        if isinstance(driver, SlowCalls):
+            self.call_seconds = driver.call_seconds
 
     async def observe(self, resource: AnyResource) -> AnyObservation:
         return self._told(await self._called("observe", resource, self._driver.observe(resource)))
