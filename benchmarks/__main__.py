@@ -47,7 +47,14 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         type=_phases,
         default=plan.only,
         metavar="PHASE,…",
-        help=f"of {', '.join(PHASES)} (default: all)",
+        help=f"of {', '.join(PHASES)} (default: all but many)",
+    )
+    parser.add_argument(
+        "--alone",
+        type=int,
+        default=plan.alone,
+        metavar="N",
+        help=f"claims that come one by one (default: {plan.alone})",
     )
     parser.add_argument(
         "--claims",
@@ -77,6 +84,13 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         help=f"of each rate, and of idleness (default: {plan.seconds:g})",
     )
     parser.add_argument(
+        "--many",
+        type=int,
+        default=plan.many,
+        metavar="N",
+        help=f"claims that exist before the services are started (default: {plan.many})",
+    )
+    parser.add_argument(
         "--create-seconds",
         type=float,
         default=plan.create_seconds,
@@ -98,10 +112,12 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     plan = Plan(
         only=options.only,
+        alone=options.alone,
         claims=options.claims,
         raw_claims=options.raw_claims,
         rates=options.rates,
         seconds=options.seconds,
+        many=options.many,
         create_seconds=options.create_seconds,
         cloud=options.cloud,
     )

@@ -64,12 +64,16 @@ class Usage(_Frozen):
     peak_memory: Mapping[str, int]
     """The most that each had resident since the beginning of the phase."""
     busy: float
-    """Cores that were busy, the whole machine's."""
+    """Cores of the machine that were busy, with whatever."""
 
     @property
-    def ours(self) -> float:
-        """Cores that the parts and the benchmark itself kept busy."""
-        return sum(self.cpu.values()) / self.seconds
+    def all_cpu(self) -> float:
+        return sum(self.cpu.values())
+
+    @property
+    def others(self) -> float:
+        """Cores that were busy with what is none of the parts, nor the benchmark itself."""
+        return max(0.0, self.busy - self.all_cpu / self.seconds)
 
 
 class Alone(_Frozen):
@@ -88,6 +92,11 @@ class Burst(_Frozen):
     def per_second(self) -> float:
         return self.claims / self.seconds
 
+    @property
+    def cpu_per_claim(self) -> float:
+        """Of all parts and the benchmark's client together."""
+        return self.usage.all_cpu / self.claims
+
 
 class Ceiling(_Frozen):
     """The writes of a claim's life by one plain client, and nothing else."""
@@ -100,6 +109,11 @@ class Ceiling(_Frozen):
     @property
     def per_second(self) -> float:
         return self.claims / self.seconds
+
+    @property
+    def cpu_per_claim(self) -> float:
+        """Of all parts and the benchmark's client together."""
+        return self.usage.all_cpu / self.claims
 
 
 class Arrivals(_Frozen):
@@ -129,6 +143,17 @@ class Deletion(_Frozen):
     usage: Usage
 
 
+class Many(_Frozen):
+    """The services are started where claims exist already, all of them Ready, and have nothing to do."""
+
+    objects: int
+    """Claims and resources."""
+    writes: Mapping[str, int]
+    """Until they had come to rest."""
+    memory: Mapping[str, int]
+    """The most that each part had resident since it was started."""
+
+
 class Figures(_Frozen):
     machine: Machine
     cloud: str
@@ -138,6 +163,7 @@ class Figures(_Frozen):
     idle: Idle | None = None
     deletion: Deletion | None = None
     arrivals: tuple[Arrivals, ...] = ()
+    many: Many | None = None
 
     def burst(self, claims: int) -> Burst | None:
         return next((each for each in self.bursts if each.claims == claims), None)

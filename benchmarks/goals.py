@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.figures import Figures
@@ -67,3 +67,20 @@ def verdicts(figures: Figures) -> Iterator[Verdict]:
             f"{100 * share:.2f} % ({busiest[1]})",
             share < 0.01,
         )
+        yield _memory("memory of each service, idle with 1,000 claims", usage.peak_memory, 100)
+    if figures.many:
+        count = sum(figures.many.writes.values())
+        yield Verdict(
+            f"started where {figures.many.objects:,} objects are as they should be: no API writes",
+            str(count),
+            count == 0,
+        )
+        yield _memory(
+            f"memory of each service with {figures.many.objects:,} objects", figures.many.memory, 300
+        )
+
+
+def _memory(what: str, memory: Mapping[str, int], megabytes: int) -> Verdict:
+    most, service = max((memory[name], name) for name in SERVICES if name in memory)
+    found = most / 2**20
+    return Verdict(f"{what} <= {megabytes} MB", f"{found:.0f} MB ({service})", found <= megabytes)

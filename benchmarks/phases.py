@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from benchmarks import ceiling
+from benchmarks import ceiling, procfs
 from benchmarks.claims import NAMESPACE, PATIENCE, SYSTEM, Watch, create, create_all, delete_all, is_ready
-from benchmarks.figures import Alone, Arrivals, Burst, Ceiling, Deletion, Idle, Latency
-from benchmarks.meter import measuring
+from benchmarks.figures import Alone, Arrivals, Burst, Ceiling, Deletion, Idle, Latency, Many
+from benchmarks.meter import measuring, pids
 from benchmarks.stage import Stage
 from conductor_dev.environment import Environment
 from conductor_kube import KubeClient
@@ -49,23 +49,42 @@ async def burst(stage: Stage, client: KubeClient, watch: Watch, claims: int) -> 
     )
 
 
-async def raw_ceiling(stage: Stage, client: KubeClient, claims: int) -> Ceiling:
-    """With the services stopped, and what was written gone before they are started anew. Nobody may be watching."""
+async def pattern(stage: Stage, client: KubeClient) -> ceiling.Pattern:
+    """Of a claim that is made for it, and is gone afterwards."""
     api = stage.environment.api
     await create(client, PATTERN)
     ready = partial(api.wait_for, MYSQL_INSTANCE, NAMESPACE, PATTERN, is_ready, timeout=PATIENCE)
     await asyncio.to_thread(ready)
-    pattern = await asyncio.to_thread(ceiling.Pattern.of, api, PATTERN)
+    found = await asyncio.to_thread(ceiling.Pattern.of, api, PATTERN)
     await clear(stage.environment, client, [PATTERN])
+    return found
+
+
+async def raw_ceiling(stage: Stage, like: ceiling.Pattern, claims: int) -> Ceiling:
+    """With the services stopped, and what was written gone before they are started anew. Nobody may be watching."""
     with stage.without_services():
         with measuring(stage.environment) as measured:
             names = [f"raw-{number}" for number in range(claims)]
-            seconds = await ceiling.write_all(stage.kubeconfig, pattern, names)
+            seconds = await ceiling.write_all(stage.kubeconfig, like, names)
         for type, namespace in ((MYSQL_INSTANCE, NAMESPACE), (RDS_INSTANCE, SYSTEM)):
             path = type.path(namespace)
-            await asyncio.to_thread(api.request, "DELETE", path, timeout=PATIENCE)
+            await asyncio.to_thread(stage.environment.api.request, "DELETE", path, timeout=PATIENCE)
         await _until_gone(stage.environment)
     return Ceiling(claims=claims, writes_per_claim=ceiling.WRITES, seconds=seconds, usage=measured.usage)
+
+
+async def many(stage: Stage, like: ceiling.Pattern, claims: int) -> Many:
+    """The claims were written by the plain client, and are as if the services had made them Ready."""
+    with stage.without_services():
+        names = [f"many-{number}" for number in range(claims)]
+        await ceiling.write_all(stage.kubeconfig, like, names)
+    with measuring(stage.environment) as measured:
+        await _until_quiet(stage.environment)
+    return Many(
+        objects=2 * claims,
+        writes=measured.usage.writes,
+        memory={name: procfs.peak_memory(pid) for name, pid in pids(stage.environment).items()},
+    )
 
 
 async def idle(stage: Stage, claims: int, seconds: float) -> Idle:

@@ -1,80 +1,128 @@
-"""The figures of a run as a person reads them."""
+"""The figures of a run as a person reads them: tables of plain text, milliseconds and megabytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.figures import Figures, Latency, Usage
 from benchmarks.goals import verdicts
 
 _MEGABYTE = 1024 * 1024
+_LABEL = 30
 
 
 def lines(figures: Figures) -> Iterator[str]:
+    for section in (_where, _alone, _bursts, _costs, _arrivals, _idle, _deletion, _many, _goals):
+        found = list(section(figures))
+        yield from found
+        if found:
+            yield ""
+
+
+def _where(figures: Figures) -> Iterator[str]:
     machine = figures.machine
     yield f"{machine.cores} cores of {machine.cpu}, {machine.memory / 2**30:.0f} GiB, everything on it; {machine.began}"
     yield f"commit {machine.commit}; " + ", ".join(f"{name} {at}" for name, at in machine.versions.items())
     yield f"cloud: {figures.cloud}"
+
+
+def _alone(figures: Figures) -> Iterator[str]:
     if figures.alone:
-        yield ""
-        yield f"one claim alone ({figures.alone.claims} times)     {_latency(figures.alone.latency)}"
-    if figures.bursts:
-        yield ""
-        yield f"{'burst':>8}{'claims/s':>10}{'first':>9}{'p50':>9}{'p90':>9}{'p99':>9}{'writes':>9}{'cores':>7}{'others':>8}"
-        for each in figures.bursts:
-            latency, usage = each.latency, each.usage
-            times = "".join(
-                f"{1000 * at:>9.0f}" for at in (latency.first, latency.p50, latency.p90, latency.p99)
+        yield f"one claim alone ({figures.alone.claims} times), create to Ready: {_latency(figures.alone.latency)}"
+
+
+def _bursts(figures: Figures) -> Iterator[str]:
+    """Of bursts and the raw ceiling. ``others``: cores that were busy with something else than this benchmark."""
+    if not figures.bursts and not figures.ceiling:
+        return
+    yield _row("", ["claims/s", "first ms", "p50", "p90", "p99", "cores", "others"])
+    for burst in figures.bursts:
+        at, usage = burst.latency, burst.usage
+        times = [f"{1000 * each:.0f}" for each in (at.first, at.p50, at.p90, at.p99)]
+        cores = [f"{usage.busy:.2f}", f"{usage.others:.2f}"]
+        yield _row(f"burst of {burst.claims}", [f"{burst.per_second:.1f}", *times, *cores])
+    raw = figures.ceiling
+    if raw:
+        cores = [f"{raw.usage.busy:.2f}", f"{raw.usage.others:.2f}"]
+        yield _row(f"raw ceiling, {raw.claims}", [f"{raw.per_second:.1f}", "", "", "", "", *cores])
+        for burst in figures.bursts:
+            yield _row(
+                f"burst of {burst.claims} / ceiling",
+                [f"{burst.per_second / raw.per_second:.2f}"],
+                f"   {raw.cpu_per_claim / burst.cpu_per_claim:.2f} by the CPU that a claim takes",
             )
-            writes = sum(usage.writes.values()) / each.claims
-            yield f"{each.claims:>8}{each.per_second:>10.1f}{times}{writes:>9.2f}{_cores(usage)}"
+
+
+def _costs(figures: Figures) -> Iterator[str]:
+    """A column for each phase in which claims were made or deleted."""
+    columns: dict[str, tuple[Usage, int]] = {
+        f"burst {burst.claims}": (burst.usage, burst.claims) for burst in figures.bursts
+    }
     if figures.ceiling:
-        found = figures.ceiling
-        yield (
-            f"{'raw':>4}{found.claims:>4}{found.per_second:>10.1f}{'':>36}"
-            f"{found.writes_per_claim:>9.2f}{_cores(found.usage)}"
-        )
-        for each in figures.bursts:
-            if each.claims == found.claims:
-                yield (
-                    f"    burst of {each.claims} against it: {each.per_second / found.per_second:.2f} by the clock, "
-                    f"{_cpu(found.usage) / _cpu(each.usage):.2f} by the CPU that each claim takes"
-                )
-    for each in figures.bursts:
-        yield ""
-        yield f"per claim, burst of {each.claims}"
-        yield from _costs(each.usage, each.claims)
-    if figures.ceiling:
-        yield ""
-        yield "per claim, raw ceiling"
-        yield from _costs(figures.ceiling.usage, figures.ceiling.claims)
-    for arrivals in figures.arrivals:
-        yield ""
-        yield (
-            f"arrivals, {arrivals.rate:g}/s: {arrivals.claims} in {arrivals.seconds:.0f} s, "
-            f"the last one Ready {arrivals.drained:.1f} s later     {_latency(arrivals.latency)}"
-        )
-        yield from _costs(arrivals.usage, arrivals.claims)
-    if figures.idle:
-        yield ""
-        usage = figures.idle.usage
-        yield f"idle with {figures.idle.claims} claims, {usage.seconds:.0f} s"
-        yield f"    API writes: {_counts(usage.writes)}; others: {_counts(usage.reads)}"
-        for name, seconds in _largest(usage.cpu):
-            memory = usage.peak_memory[name] / _MEGABYTE
-            yield f"    {name:<28}{100 * seconds / usage.seconds:>7.2f} % of a core{memory:>8.0f} MB"
+        columns["raw"] = (figures.ceiling.usage, figures.ceiling.claims)
+    columns |= {f"{each.rate:g}/s": (each.usage, each.claims) for each in figures.arrivals}
     if figures.deletion:
-        found = figures.deletion
-        yield ""
+        columns["deletion"] = (figures.deletion.usage, figures.deletion.claims)
+    if not columns:
+        return
+    yield _row("API writes per claim", list(columns))
+    for write in sorted({write for usage, _ in columns.values() for write in usage.writes}):
+        yield _row(write, [_per(usage.writes.get(write, 0), claims, 2) for usage, claims in columns.values()])
+    yield _row("all", [_per(sum(usage.writes.values()), claims, 2) for usage, claims in columns.values()])
+    yield ""
+    yield _row("CPU per claim, ms", list(columns))
+    for part in _parts(usage for usage, _ in columns.values()):
+        yield _row(
+            part, [_per(1000 * usage.cpu.get(part, 0), claims, 1) for usage, claims in columns.values()]
+        )
+    yield _row("all", [_per(1000 * usage.all_cpu, claims, 1) for usage, claims in columns.values()])
+    yield ""
+    yield _row("peak memory, MB", list(columns))
+    for part in _parts(usage for usage, _ in columns.values()):
+        yield _row(part, [_megabytes(usage.peak_memory.get(part)) for usage, _ in columns.values()])
+
+
+def _arrivals(figures: Figures) -> Iterator[str]:
+    for each in figures.arrivals:
+        yield (
+            f"{each.rate:g} claims/s at random, {each.claims} in {each.seconds:.0f} s: {_latency(each.latency)}; "
+            f"the last was Ready {each.drained:.1f} s after it came; cores {each.usage.busy:.2f}, "
+            f"others {each.usage.others:.2f}"
+        )
+
+
+def _idle(figures: Figures) -> Iterator[str]:
+    if not figures.idle:
+        return
+    usage = figures.idle.usage
+    yield f"idle with {figures.idle.claims} claims, {usage.seconds:.0f} s; API requests"
+    yield f"    writes: {_counts(usage.writes)}"
+    yield f"    others: {_counts(usage.reads)}"
+    yield _row("", ["% of a core", "MB"])
+    for part in _parts([usage]):
+        cpu = usage.cpu.get(part, 0) / usage.seconds
+        yield _row(part, [f"{100 * cpu:.2f}", _megabytes(usage.peak_memory.get(part))])
+
+
+def _deletion(figures: Figures) -> Iterator[str]:
+    found = figures.deletion
+    if found:
         yield (
             f"deletion of {found.claims} claims: they and their resources are gone after {found.claims_gone:.1f} s, "
             f"all objects beside them after {found.all_gone:.1f} s"
         )
-        yield from _costs(found.usage, found.claims)
-    yield ""
-    yield "goals"
+
+
+def _many(figures: Figures) -> Iterator[str]:
+    found = figures.many
+    if found:
+        memory = ", ".join(f"{part} {_megabytes(size)}" for part, size in sorted(found.memory.items()))
+        yield f"started with {found.objects:,} objects; API writes: {_counts(found.writes)}; MB: {memory}"
+
+
+def _goals(figures: Figures) -> Iterator[str]:
     for verdict in verdicts(figures):
-        yield f"    {verdict.goal:<64}{verdict.measured:>22}   {verdict.outcome}"
+        yield f"{verdict.goal:<74}{verdict.measured:>26}   {verdict.outcome}"
 
 
 def _latency(latency: Latency) -> str:
@@ -83,26 +131,26 @@ def _latency(latency: Latency) -> str:
     )
 
 
-def _cores(usage: Usage) -> str:
-    return f"{usage.busy:>7.2f}{max(0.0, usage.busy - usage.ours):>8.2f}"
+def _row(label: str, cells: Sequence[str], remark: str = "") -> str:
+    return f"{label:<{_LABEL}}{''.join(f'{cell:>12}' for cell in cells)}{remark}".rstrip()
 
 
-def _costs(usage: Usage, claims: int) -> Iterator[str]:
-    for name, count in usage.writes.items():
-        yield f"    {name:<34}{count / claims:>8.2f}"
-    for name, seconds in _largest(usage.cpu):
-        memory = usage.peak_memory[name] / _MEGABYTE
-        yield f"    {name:<34}{1000 * seconds / claims:>8.1f} ms CPU{memory:>8.0f} MB at most"
-    yield f"    {'all':<34}{1000 * _cpu(usage) / claims:>8.1f} ms CPU"
+def _per(total: float, claims: int, digits: int) -> str:
+    return f"{total / claims:.{digits}f}"
 
 
-def _cpu(usage: Usage) -> float:
-    return sum(usage.cpu.values())
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / _MEGABYTE:.0f}"
+
+
+def _parts(usages: Iterator[Usage] | Sequence[Usage]) -> list[str]:
+    """Those that did anything, the busiest first."""
+    total: dict[str, float] = {}
+    for usage in usages:
+        for part, seconds in usage.cpu.items():
+            total[part] = total.get(part, 0) + seconds
+    return [part for part, seconds in sorted(total.items(), key=lambda each: -each[1]) if seconds]
 
 
 def _counts(requests: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in requests.items()) or "none"
-
-
-def _largest(cpu: Mapping[str, float]) -> list[tuple[str, float]]:
-    return sorted(((name, seconds) for name, seconds in cpu.items() if seconds), key=lambda each: -each[1])

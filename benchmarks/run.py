@@ -14,19 +14,24 @@ from conductor_dev.progress import Progress
 from conductor_kube import KubeClient
 from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE
 
-PHASES = ("ceiling", "alone", "burst", "idle", "deletion", "arrivals")
-ALONE = 20
+PHASES = ("ceiling", "alone", "burst", "idle", "deletion", "arrivals", "many")
+BY_DEFAULT = frozenset(PHASES) - {"many"}
+"""Within ten minutes."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. ``seconds``: of each rate, and of idleness."""
+    """What is measured."""
 
-    only: frozenset[str] = frozenset(PHASES)
+    only: frozenset[str] = BY_DEFAULT
+    alone: int = 20
     claims: tuple[int, ...] = (50, 100, 300, 1000)
     raw_claims: int = 300
     rates: tuple[float, ...] = (1, 10, 30)
     seconds: float = 60
+    """Of each rate, and of idleness."""
+    many: int = 5000
+    """Claims, and as many resources."""
     create_seconds: float = 0
     cloud: Cloud = Cloud.NOOP
 
@@ -36,15 +41,21 @@ async def run(folder: Path, plan: Plan) -> Figures:
     with Stage.set(folder, plan.cloud, plan.create_seconds, progress) as stage:
         async with await KubeClient.open(user_agent="benchmark", kubeconfig=stage.kubeconfig) as client:
             found: dict[str, Any] = {}
+            like = await phases.pattern(stage, client)
             if "ceiling" in plan.only:
                 with progress.step(f"the writes of {plan.raw_claims} claims by a plain client"):
-                    found["ceiling"] = await phases.raw_ceiling(stage, client, plan.raw_claims)
+                    found["ceiling"] = await phases.raw_ceiling(stage, like, plan.raw_claims)
             watch, resources = Watch(client, MYSQL_INSTANCE), Watch(client, RDS_INSTANCE)
             await watch.start()
             await resources.start()
             found |= await _measure(stage, client, watch, resources, plan, progress)
+            left = sorted(watch.present)
             await watch.close()
             await resources.close()
+            if "many" in plan.only:
+                with progress.step(f"{plan.many} claims that exist already"):
+                    await phases.clear(stage.environment, client, left)
+                    found["many"] = await phases.many(stage, like, plan.many)
     return Figures(machine=facts, cloud=_described(plan), **found)
 
 
@@ -53,8 +64,8 @@ async def _measure(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "alone" in plan.only:
-        with progress.step(f"{ALONE} claims, one after the other"):
-            found["alone"] = await phases.alone(client, watch, ALONE)
+        with progress.step(f"{plan.alone} claims, one after the other"):
+            found["alone"] = await phases.alone(client, watch, plan.alone)
             await phases.clear(stage.environment, client, sorted(watch.present))
     bursts: list[Burst] = []
     if plan.only & {"burst", "idle", "deletion"}:
