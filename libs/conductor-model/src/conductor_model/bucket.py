@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -86,9 +86,9 @@ class Bucket(Claim):
             found[ENCRYPTION] = self.spec.encryption
         return found
 
-    def overrides(self, template: Mapping[str, Any]) -> Mapping[str, Any]:
+    def overrides(self, said: Set[str]) -> Mapping[str, Any]:
         """Versioning, where the template leaves it open."""
-        if self.spec.versioning is None or "versioning" in template:
+        if self.spec.versioning is None or "versioning" in said:
             return {}
         return {"versioning": self.spec.versioning}
 

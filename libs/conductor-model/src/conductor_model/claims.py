@@ -6,7 +6,7 @@ a subclass of it (``databases``, ``bucket``): further fields of the spec, how it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -205,8 +205,8 @@ class Claim(KubeObject):
         """
         return {}
 
-    def overrides(self, template: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Fields of the spec that take the place of those in a class's template when one is made for this claim."""
+    def overrides(self, said: Set[str]) -> Mapping[str, Any]:
+        """What stands in place of a class's template when one is made for this claim; its spec says the fields ``said``."""
         return {}
 
 

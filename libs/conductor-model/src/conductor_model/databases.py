@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -89,12 +89,12 @@ class DatabaseClaim(EndpointClaim):
     def wanted_version(self) -> VersionConstraint | None:
         return self.spec.version
 
-    def overrides(self, template: Mapping[str, Any]) -> Mapping[str, Any]:
+    def overrides(self, said: Set[str]) -> Mapping[str, Any]:
         """``masterUsername``, and the version where the template leaves it open and the claim names just one."""
         spec, found = self.spec, dict[str, Any]()
         if spec.master_username is not None:
             found["masterUsername"] = spec.master_username
-        left_open = not _VERSION_FIELDS & template.keys()
+        left_open = _VERSION_FIELDS.isdisjoint(said)
         if left_open and spec.version is not None and spec.version.exact is not None:
             found["version"] = str(spec.version.exact)
         return found

@@ -132,6 +132,7 @@ def _nanos(amount: Decimal) -> int:
     return int(amount.scaleb(_NANO, _EXACT).to_integral_value(ROUND_UP))
 
 
+@lru_cache(maxsize=4096)
 def _canonical_binary(whole: int) -> str:
     power = 0
     while power < max(_BINARY_SUFFIX) and whole % _KIBI == 0:

@@ -6,6 +6,7 @@ Everything inside Conductor passes these types; a bare ``"namespace/name"`` appe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,6 +29,7 @@ class GroupVersionKind:
     kind: str
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def parse(cls, api_version: str, kind: str) -> GroupVersionKind:
         """From a manifest's two fields; the core group's ``apiVersion`` has no slash."""
         group, _, version = api_version.rpartition("/")

@@ -1,4 +1,4 @@
-"""What claims can choose from, kept so that a decision costs little: by kind, in groups of equal offers.
+"""What claims can choose from, kept so that a decision costs little: by kind, and by what the decisions look at.
 
 Nothing here is a fact of its own: everything follows from the view, which marks what has changed; only that is read again.
 """
@@ -7,32 +7,36 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from conductor_model.claims import Claim
-from conductor_model.concrete import Capabilities, Concrete
+from conductor_model.concrete import Concrete
 from conductor_model.quantity import Quantity
 from conductor_model.refs import GroupKind, ObjectKey
 from conductor_model.resourceclass import ResourceClass
 from conductor_scheduler.framework import Candidate, Offer, World, granted
+from conductor_scheduler.framework.candidate import Traits, admission, traits_of
+from conductor_scheduler.framework.index import Index, in_order
 from conductor_scheduler.plugins.sharing import is_vacant, why_full
 from conductor_scheduler.template import TemplateError, prototype
 
-_Signature = tuple[Hashable, ...]
-_Full = tuple[str, _Signature]
-Place = TypeVar("Place", bound=Hashable)
+_Full = tuple[str, Hashable]
+_Shape = str
+"""What a claim says in place of a class's template, as text."""
 _SHAPES = 256
 """So many ways in which claims override one class's template are kept."""
+_SERVINGS = 64
+"""So many ways in which claims override the templates of all classes together."""
 
 
 @dataclass(slots=True)
 class Shelf:
     """The existing resources of one kind."""
 
-    groups: dict[_Signature, list[Candidate]] = field(default_factory=dict)
-    """Those that have room, in groups of equal offers; each group in order."""
+    open: Index = field(default_factory=Index)
+    """Those that have room."""
     shared: dict[ObjectKey, Candidate] = field(default_factory=dict)
     """Those that have places for several claims, full or not."""
     full: dict[_Full, list[Candidate]] = field(default_factory=dict)
@@ -42,7 +46,7 @@ class Shelf:
 @dataclass(frozen=True, slots=True)
 class _Held:
     candidate: Candidate
-    signature: _Signature
+    traits: Traits
     full: _Full | None
 
 
@@ -56,7 +60,15 @@ class Catalog:
         self._shelves: dict[GroupKind, Shelf] = {}
         self._named: dict[str, dict[ObjectKey, None]] = {}
         self._from_class: dict[ObjectKey, tuple[ResourceClass, dict[str, Candidate]]] = {}
+        self._classes_stale = True
+        self._template_fields: list[frozenset[str]] = []
+        """The different sets of fields that the classes' templates set: claims override what they leave open."""
+        self._servings: dict[tuple[GroupKind, tuple[_Shape, ...]], Index] = {}
         self._changed: dict[ObjectKey, Candidate | None] = {}
+
+    def mark_classes(self) -> None:
+        """A class has changed."""
+        self._classes_stale = True
 
     def mark(self, key: ObjectKey) -> None:
         """A resource has changed, or what its offer follows from."""
@@ -73,14 +85,23 @@ class Catalog:
         found = (self._held[key].candidate for key in self._named.get(name, ()))
         return sorted(found, key=lambda candidate: candidate.order)
 
-    def from_classes(self, claim: Claim) -> Iterator[Candidate]:
-        """What the classes that serve the claim's kind would make for it, in order."""
-        found = (
-            self._of_class(key, source, claim)
-            for key, source in self._world.classes.items()
-            if not source.being_deleted
-        )
-        yield from sorted((each for each in found if each is not None), key=lambda each: each.order)
+    def from_classes(self, claim: Claim) -> Index:
+        """What the classes that serve the claim's kind would make for it."""
+        self._refresh()
+        wanted = claim.key.group_kind
+        said = [claim.overrides(fields) for fields in self._template_fields]
+        shapes = tuple(json.dumps(each, sort_keys=True, default=str) if each else "" for each in said)
+        found = self._servings.get((wanted, shapes))
+        if found is None:
+            if len(self._servings) >= _SERVINGS:
+                del self._servings[next(iter(self._servings))]
+            found = self._servings[wanted, shapes] = Index()
+            overrides = dict(zip(self._template_fields, zip(said, shapes, strict=True), strict=True))
+            for key, source in self._world.classes.items():
+                candidate = self._of_class(key, source, wanted, *overrides[_fields(source)])
+                if candidate is not None and not source.being_deleted:
+                    found.add(candidate, traits_of(candidate.offer, vacant=candidate.vacant))
+        return found
 
     def changes(self) -> list[tuple[Candidate | None, Candidate | None]]:
         """What existing candidates were and are, of those that changed since the last call."""
@@ -93,21 +114,20 @@ class Catalog:
         held = self._held.get(key)
         return held.candidate if held is not None else None
 
-    def _of_class(self, key: ObjectKey, source: ResourceClass, claim: Claim) -> Candidate | None:
-        wanted = claim.key.group_kind
+    def _of_class(
+        self, key: ObjectKey, source: ResourceClass, wanted: GroupKind, said: Mapping[str, Any], shape: _Shape
+    ) -> Candidate | None:
         listed = bool(source.supported_resources)
         if listed and not source.supports(wanted):
             return None
         known = self._from_class.get(key)
         if known is None or known[0] is not source:
             known = self._from_class[key] = (source, {})
-        overrides = claim.overrides(source.template.spec)
-        shape = json.dumps(overrides, sort_keys=True, default=str) if overrides else ""
         candidate = known[1].get(shape)
         if candidate is None:
             if len(known[1]) >= _SHAPES:
                 known[1].clear()
-            candidate = known[1][shape] = _class_candidate(key, source, overrides)
+            candidate = known[1][shape] = _class_candidate(key, source, said)
         if not listed and candidate.offer.defect is None and wanted not in candidate.offer.implements:
             return None
         return candidate
@@ -122,23 +142,28 @@ class Catalog:
             concrete = self._world.concretes.get(key)
             if concrete is not None:
                 self._put_in(key, concrete)
-        for key in [key for key in self._from_class if key not in self._world.classes]:
-            del self._from_class[key]
+        if self._classes_stale:
+            self._classes_stale = False
+            self._servings.clear()
+            self._template_fields = sorted(
+                {_fields(source) for source in self._world.classes.values()}, key=sorted
+            )
+            for key in [key for key in self._from_class if key not in self._world.classes]:
+                del self._from_class[key]
 
     def _put_in(self, key: ObjectKey, concrete: Concrete) -> None:
         offer = _offer_of(concrete, self._world)
         candidate = Candidate(key, offer, concrete=concrete, vacant=is_vacant(concrete, self._world))
         reason = why_full(concrete)
-        full = (reason, _admission(offer)) if reason is not None else None
-        held = self._held[key] = _Held(candidate, (candidate.vacant, *_signature(offer)), full)
+        full = (reason, admission(offer)) if reason is not None else None
+        held = self._held[key] = _Held(candidate, traits_of(offer, vacant=candidate.vacant), full)
         self._named.setdefault(key.name, {})[key] = None
         for kind in offer.implements:
             shelf = self._shelves.setdefault(kind, Shelf())
-            if held.full is not None:
-                group = shelf.full.setdefault(held.full, [])
+            if full is not None:
+                insort(shelf.full.setdefault(full, []), candidate, key=in_order)
             else:
-                group = shelf.groups.setdefault(held.signature, [])
-            insort(group, candidate, key=_order)
+                shelf.open.add(candidate, held.traits)
             if concrete.spec.max_claims > 1:
                 shelf.shared[key] = candidate
 
@@ -151,11 +176,14 @@ class Catalog:
         for kind in held.candidate.offer.implements:
             shelf = self._shelves[kind]
             if held.full is not None:
-                _remove(shelf.full, held.full, held.candidate)
+                group = shelf.full[held.full]
+                del group[bisect_left(group, held.candidate.order, key=in_order)]
+                if not group:
+                    del shelf.full[held.full]
             else:
-                _remove(shelf.groups, held.signature, held.candidate)
+                shelf.open.remove(key)
             shelf.shared.pop(key, None)
-            if not shelf.groups and not shelf.full:
+            if not shelf.open and not shelf.full:
                 del self._shelves[kind]
 
     @property
@@ -165,16 +193,8 @@ class Catalog:
         return not (self._held or self._shelves or self._named or self._from_class)
 
 
-def _remove(groups: dict[Place, list[Candidate]], place: Place, candidate: Candidate) -> None:
-    """Take a candidate out of its group, and the group with the last one."""
-    group = groups[place]
-    del group[bisect_left(group, candidate.order, key=_order)]
-    if not group:
-        del groups[place]
-
-
-def _order(candidate: Candidate) -> tuple[str, str, str]:
-    return candidate.order
+def _fields(source: ResourceClass) -> frozenset[str]:
+    return frozenset(source.template.spec)
 
 
 def _alike(before: Candidate | None, after: Candidate | None) -> bool:
@@ -184,7 +204,7 @@ def _alike(before: Candidate | None, after: Candidate | None) -> bool:
     mine, other = before.concrete, after.concrete
     return (
         before.vacant == after.vacant
-        and _signature(before.offer) == _signature(after.offer)
+        and traits_of(before.offer, vacant=True) == traits_of(after.offer, vacant=True)
         and mine is not None
         and other is not None
         and mine.uid == other.uid
@@ -247,28 +267,3 @@ def remaining_capacity(concrete: Concrete, world: World) -> dict[str, Quantity]:
             if name in left:
                 left[name] = left[name] - taken
     return left
-
-
-def _signature(offer: Offer) -> _Signature:
-    """Equal for equal offers only."""
-    return (
-        offer.implements,
-        offer.version,
-        _words(offer.capabilities),
-        tuple(sorted((name, amount.nanos) for name, amount in offer.capacity.items())),
-        tuple(sorted(offer.labels.items())),
-        tuple(sorted((name, tuple(sorted(values))) for name, values in offer.features.items())),
-        offer.class_names,
-        offer.defect,
-        _admission(offer),
-    )
-
-
-def _admission(offer: Offer) -> _Signature:
-    """Whose claims it is for."""
-    return (offer.home, *(each.model_dump_json() for each in offer.allowed)) if offer.allowed else ()
-
-
-def _words(capabilities: Capabilities) -> tuple[str | None, ...]:
-    further = json.dumps(capabilities.further, sort_keys=True) if capabilities.further else None
-    return capabilities.region, capabilities.cost, capabilities.performance, further

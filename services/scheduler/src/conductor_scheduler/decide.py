@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from types import MappingProxyType
 
 from conductor_model.claims import BoundResource, Claim, ClaimCondition
@@ -184,10 +183,9 @@ def _evaluate(request: Request, view: View, profile: Profile) -> Evaluation:
     claim, judge = request.claim, Judge(profile, request)
     wanted = claim.spec.resource_name
     if wanted is not None:
-        return judge.evaluate([candidate] for candidate in view.catalog.named(wanted))
+        return judge.evaluate_each(view.catalog.named(wanted))
     shelf = view.catalog.shelf(claim.key.group_kind)
-    classes = ([candidate] for candidate in view.catalog.from_classes(claim))
-    evaluation = judge.evaluate(chain(shelf.groups.values(), classes))
+    evaluation = judge.evaluate(shelf.open, view.catalog.from_classes(claim))
     for (reason, _), full in shelf.full.items():
         barred = judge.barred(full[0].offer)
         if barred is not None:
@@ -203,7 +201,7 @@ def _count_full(evaluation: Evaluation, reason: str, full: Sequence[Candidate], 
         assert candidate.concrete is not None  # noqa: S101 - only what exists can be full
         refusal = unavailable(candidate.concrete, claim.key, claim.uid)
         if refusal is not None:
-            evaluation.refuse(SHARING, refusal, [candidate])
+            evaluation.refuse(SHARING, refusal, (candidate,))
     if len(full) > NAMED:
         evaluation.refuse_more(SHARING, reason, len(full) - NAMED)
 

@@ -66,7 +66,8 @@ def _candidates(claim: Claim, view: View) -> Iterator[Candidate]:
         yield from view.catalog.named(claim.spec.resource_name)
         return
     shelf = view.catalog.shelf(claim.key.group_kind)
-    yield from chain.from_iterable((*shelf.groups.values(), *shelf.full.values()))
+    yield from shelf.open
+    yield from chain.from_iterable(shelf.full.values())
     yield from view.catalog.from_classes(claim)
 
 

@@ -90,7 +90,7 @@ def draft(claim: Claim, source: ResourceClass) -> Draft:
 
     The claim may set what its kind ``overrides``. Raises TemplateError.
     """
-    more = {**claim.overrides(source.template.spec), "claimRefs": [claim_ref(claim)]}
+    more = {**claim.overrides(source.template.spec.keys()), "claimRefs": [claim_ref(claim)]}
     return _made(source, name_for(claim), more)
 
 

@@ -248,6 +248,7 @@ class View:
                     self._made_from.setdefault(place, {})[key] = None
             case ResourceClass():
                 self.classes[key] = found
+                self.catalog.mark_classes()
             case ClaimQuota():
                 self.quotas[key] = found
                 self._quotas_in.setdefault(key.namespace, {})[key] = found
@@ -265,7 +266,8 @@ class View:
     def _drop(self, key: ObjectKey) -> None:
         self.unreadable.pop(key, None)
         self.namespaces.pop(key, None)
-        self.classes.pop(key, None)
+        if self.classes.pop(key, None) is not None:
+            self.catalog.mark_classes()
         if self.quotas.pop(key, None) is not None:
             _without(self._quotas_in, key.namespace, key)
         if self.limit_ranges.pop(key, None) is not None:

@@ -5,7 +5,7 @@ candidates, ``OfferScore`` and ``Score`` rank those that are left (0-100, weight
 one that is chosen. A plugin is an object with a ``name`` and any of these methods; it does no I/O and keeps no state.
 """
 
-from conductor_scheduler.framework.candidate import Candidate, Offer
+from conductor_scheduler.framework.candidate import Aspect, Candidate, Offer
 from conductor_scheduler.framework.plugin import (
     Bar,
     CandidateCheck,
@@ -28,6 +28,7 @@ from conductor_scheduler.framework.plugin import (
 from conductor_scheduler.framework.world import Change, World, granted
 
 __all__ = [
+    "Aspect",
     "Bar",
     "Candidate",
     "CandidateCheck",

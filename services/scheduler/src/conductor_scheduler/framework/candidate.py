@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from conductor_model.concrete import Capabilities, Concrete
 from conductor_model.namespaces import AllowedNamespaces
@@ -37,6 +39,34 @@ class Offer:
     """Why it cannot be judged, whoever asks."""
 
 
+class Aspect(IntEnum):
+    """What can be looked at of a candidate. Candidates that are equal in what a plugin looks at are judged once by it."""
+
+    VACANT = 0
+    """Of the candidate and not of its offer; no plugin looks at it, for it decides which plugins are asked."""
+    EXISTS = 1
+    IMPLEMENTS = 2
+    VERSION = 3
+    REGION = 4
+    COST = 5
+    PERFORMANCE = 6
+    FURTHER = 7
+    """The further keys of the capabilities."""
+    CAPACITY = 8
+    LABELS = 9
+    CLASS_NAMES = 10
+    ADMISSION = 11
+    """``home`` and ``allowed``: whose claims it is for."""
+    FEATURES = 12
+    DEFECT = 13
+
+
+EVERYTHING = tuple(aspect for aspect in Aspect if aspect is not Aspect.VACANT)
+
+Traits = tuple[Hashable, ...]
+"""A candidate's values, in the order of ``Aspect``: equal for what cannot be told apart only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One candidate: a concrete resource or a class, never both."""
@@ -56,3 +86,29 @@ class Candidate:
     def __post_init__(self) -> None:
         key = self.key
         object.__setattr__(self, "order", (key.group_kind.kind, key.namespace, key.name))
+
+
+def traits_of(offer: Offer, *, vacant: bool) -> Traits:
+    """What is equal for equal offers only: amounts that are written differently are not equal, for details repeat them."""
+    said, version = offer.capabilities, offer.version
+    return (
+        vacant,
+        offer.exists,
+        offer.implements,
+        (version.release, version.build) if version is not None else None,
+        said.region,
+        said.cost,
+        said.performance,
+        json.dumps(said.further, sort_keys=True) if said.further else None,
+        tuple(sorted((name, amount.nanos, amount.format) for name, amount in offer.capacity.items())),
+        tuple(sorted(offer.labels.items())),
+        offer.class_names,
+        admission(offer),
+        tuple(sorted((name, tuple(sorted(values))) for name, values in offer.features.items())),
+        offer.defect,
+    )
+
+
+def admission(offer: Offer) -> Hashable:
+    """Whose claims it is for."""
+    return (offer.home, *(each.model_dump_json() for each in offer.allowed)) if offer.allowed else ()

@@ -1,16 +1,19 @@
 """Applies a profile's plugins to the candidates of one claim: who fits, who does not and why, and who is best.
 
-Candidates come in groups of equal offers. The filters that look at offers only are asked once per group, so a thousand
-candidates that were made from fifty classes cost fifty judgements.
+A filter or score that looks at offers only is asked once for all candidates that are equal in what it looks at: a thousand
+candidates in three regions cost the region's filter three judgements, and what it refuses nobody else looks at. The outcome
+is the same as asking everyone about each candidate, as ``verdict`` does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
-from conductor_scheduler.framework.candidate import Candidate, Offer
+from conductor_scheduler.framework.candidate import Aspect, Candidate, Offer
+from conductor_scheduler.framework.index import Branch, Index, in_order
 from conductor_scheduler.framework.plugin import (
     CandidateCheck,
     CandidateRating,
@@ -26,6 +29,7 @@ NAMED = 3
 FRAMEWORK = "framework"
 """Who refuses a candidate that no plugin can judge."""
 _LARGEST = 100.0
+_SCORE = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +69,18 @@ class Tally:
 class Evaluation:
     """The outcome for one claim. ``ranked`` is consumed until a candidate is accepted; ``refuse`` tells of others."""
 
-    total: int = 0
     _fitting: list[tuple[float, Sequence[Candidate]]] = field(default_factory=list)
-    _fit: int = 0
-    _refused: Counter[str] = field(default_factory=Counter)
-    _barred: Counter[str] = field(default_factory=Counter)
-    _plugins: set[str] = field(default_factory=set)
-    _examples: dict[str, list[tuple[Refusal, Sequence[Candidate]]]] = field(default_factory=dict)
+    _turned_down: int = 0
+    _refusals: list[tuple[str, Refusal, Collection[Candidate]]] = field(default_factory=list)
+    _unnamed: list[tuple[str, str, int]] = field(default_factory=list)
+    _barred: list[tuple[str, Refusal, int]] = field(default_factory=list)
 
     def ranked(self) -> Iterator[Candidate]:
         """Best first. The first one costs a look at each group; only who asks for more pays for the order."""
         if not self._fitting:
             return
-        best = min(self._fitting, key=lambda each: (-each[0], each[1][0].order))[1][0]
+        most = max(self._fitting, key=_SCORE)[0]
+        best = min((group[0] for score, group in self._fitting if score == most), key=in_order)
         yield best
         rest = [
             (-score, candidate.order, candidate)
@@ -88,46 +91,76 @@ class Evaluation:
         yield from (candidate for _, _, candidate in sorted(rest, key=lambda each: each[:2]))
 
     def accept(self, score: float, candidates: Sequence[Candidate]) -> None:
-        self.total += len(candidates)
-        self._fit += len(candidates)
+        """They fit, and none better than the other. They are in order, and at least one."""
         self._fitting.append((score, candidates))
 
     def refuse_more(self, plugin: str, reason: str, count: int) -> None:
         """Count candidates of which nothing is to be told."""
-        self.total += count
-        self._refused[reason] += count
-        self._plugins.add(plugin)
+        self._unnamed.append((plugin, reason, count))
 
-    def refuse(self, plugin: str, refusal: Refusal, candidates: Sequence[Candidate]) -> None:
-        self.refuse_more(plugin, refusal.reason, len(candidates))
-        self._examples.setdefault(refusal.reason, []).append((refusal, candidates))
+    def refuse(self, plugin: str, refusal: Refusal, candidates: Collection[Candidate]) -> None:
+        """At least one."""
+        self._refusals.append((plugin, refusal, candidates))
 
     def bar(self, plugin: str, refusal: Refusal, count: int) -> None:
         """Count candidates that are not to be named."""
-        self.total += count
-        self._barred[refusal.detail] += count
-        self._plugins.add(plugin)
+        self._barred.append((plugin, refusal, count))
 
     def turn_down(self, plugin: str, refusal: Refusal, candidate: Candidate) -> None:
         """A candidate that fitted is refused after all."""
-        self.total -= 1
-        self._fit -= 1
-        self.refuse(plugin, refusal, [candidate])
+        self._turned_down += 1
+        self.refuse(plugin, refusal, (candidate,))
 
     def tally(self) -> Tally:
-        reasons = sorted(self._refused.items(), key=lambda each: (-each[1], each[0]))
-        shown: list[tuple[Candidate, Refusal]] = []
-        all_of_them = sum(self._refused.values()) <= NAMED
-        for reason, _ in reasons:
-            groups = self._examples.get(reason, [])
-            if all_of_them:
-                shown.extend((candidate, refusal) for refusal, group in groups for candidate in group)
-            elif groups:
-                refusal, group = min(groups, key=lambda each: each[1][0].order)
-                shown.append((group[0], refusal))
+        counts, plugins = Counter[str](), set[str]()
+        examples: dict[str, tuple[Candidate, Refusal]] = {}
+        for plugin, refusal, group in self._refusals:
+            plugins.add(plugin)
+            reason = refusal.reason
+            counts[reason] += len(group)
+            first = _first(group)
+            if reason not in examples or first.order < examples[reason][0].order:
+                examples[reason] = first, refusal
+        for plugin, reason, count in self._unnamed:
+            plugins.add(plugin)
+            counts[reason] += count
+        refused = counts.total()
+        if refused <= NAMED:
+            shown = [(candidate, refusal) for _, refusal, group in self._refusals for candidate in group]
+        else:
+            shown = list(examples.values())
         shown.sort(key=lambda example: example[0].order)
-        barred = tuple(sorted(self._barred.items()))
-        return Tally(self.total, self._fit, tuple(reasons), tuple(shown), barred, frozenset(self._plugins))
+        barred = Counter[str]()
+        for plugin, refusal, count in self._barred:
+            plugins.add(plugin)
+            barred[refusal.detail] += count
+        reasons = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+        fit = sum([len(group) for _, group in self._fitting]) - self._turned_down
+        return Tally(
+            fit + refused + barred.total(),
+            fit,
+            tuple(reasons),
+            tuple(shown),
+            tuple(sorted(barred.items())),
+            frozenset(plugins),
+        )
+
+
+def _first(group: Collection[Candidate]) -> Candidate:
+    return group.first if isinstance(group, Branch) else next(iter(group))
+
+
+@dataclass(slots=True)
+class _Level:
+    """What is asked about each branch of one level of a tree."""
+
+    aspects: tuple[Aspect, ...]
+    """By which its branches differ."""
+    known: frozenset[Aspect]
+    """What all below it have in common."""
+    bars: list[tuple[str, OfferCheck]] = field(default_factory=list)
+    checks: list[tuple[str, OfferCheck]] = field(default_factory=list)
+    ratings: list[tuple[str, float, OfferRating]] = field(default_factory=list)
 
 
 class Judge:
@@ -136,17 +169,20 @@ class Judge:
     def __init__(self, profile: Profile, request: Request) -> None:
         self._explicit = request.explicit
         self._bars: list[tuple[str, OfferCheck]] = []
-        self._offer_checks: list[tuple[str, OfferCheck]] = []
+        self._offer_checks: list[tuple[str, OfferCheck]] = [(FRAMEWORK, _defect)]
         self._checks: list[tuple[str, CandidateCheck]] = []
         self._checks_of_vacant: list[tuple[str, CandidateCheck]] = []
-        self._offer_ratings: list[tuple[str, float, OfferRating]] = []
         self._ratings: list[tuple[str, float, CandidateRating]] = []
+        self._tree = [_Level((Aspect.VACANT,), frozenset({Aspect.VACANT}))]
         for bar in profile.bars:
             if (barred := bar.plugin.bar_offer(request)) is not None:
                 self._bars.append((bar.name, barred))
+                self._level(bar.looks_at).bars.append((bar.name, barred))
+        self._level((Aspect.DEFECT,)).checks.append((FRAMEWORK, _defect))
         for offer_filter in profile.offer_filters:
             if (offer_check := offer_filter.plugin.filter_offer(request)) is not None:
                 self._offer_checks.append((offer_filter.name, offer_check))
+                self._level(offer_filter.looks_at).checks.append((offer_filter.name, offer_check))
         for each in profile.filters:
             if (check := each.plugin.filter(request)) is not None:
                 self._checks.append((each.name, check))
@@ -154,88 +190,120 @@ class Judge:
                     self._checks_of_vacant.append((each.name, check))
         for offer_score in profile.offer_scores:
             if (offer_rating := offer_score.plugin.score_offer(request)) is not None:
-                self._offer_ratings.append((offer_score.name, offer_score.weight, offer_rating))
+                rating_of = offer_score.name, offer_score.weight, offer_rating
+                self._earliest(offer_score.looks_at).ratings.append(rating_of)
         for score in profile.scores:
             if (rating := score.plugin.score(request)) is not None:
                 self._ratings.append((score.name, score.weight, rating))
+        self._asks_each = bool(self._ratings or self._checks_of_vacant)
+        self._levels = tuple(level.aspects for level in self._tree)
+        self._offer_ratings = [rating for level in self._tree for rating in level.ratings]
 
-    def evaluate(self, groups: Iterable[Sequence[Candidate]]) -> Evaluation:
-        """Judge groups of equal offers; each group is in order, not empty, and vacant as a whole or not at all."""
+    def _level(self, looks_at: tuple[Aspect, ...]) -> _Level:
+        """The last level, at which these aspects are known: what is asked first must be asked no later."""
+        last = self._tree[-1]
+        further = tuple(aspect for aspect in looks_at if aspect not in last.known)
+        if further:
+            last = _Level(further, last.known.union(further))
+            self._tree.append(last)
+        return last
+
+    def _earliest(self, looks_at: tuple[Aspect, ...]) -> _Level:
+        """The first level at which these aspects are known."""
+        return next((level for level in self._tree if level.known.issuperset(looks_at)), None) or self._level(
+            looks_at
+        )
+
+    def evaluate(self, *indexes: Index) -> Evaluation:
+        """Judge all that is in there."""
         evaluation = Evaluation()
-        for group in groups:
-            offer = group[0].offer
-            barred = self.barred(offer)
-            if barred is not None:
-                self._refuse_barred(evaluation, barred, group)
+        for index in indexes:
+            if index:
+                self._judge_below(index.by(self._levels), 0, 0.0, evaluation)
+        return evaluation
+
+    def _judge_below(self, above: Branch, depth: int, score: float, evaluation: Evaluation) -> None:
+        level = self._tree[depth]
+        bars, checks, ratings = level.bars, level.checks, level.ratings
+        is_last = depth == len(self._tree) - 1
+        for branch in above.branches.values():
+            offer = branch.offer
+            if bars and (barred := _against(offer, bars)) is not None:
+                self._refuse_barred(evaluation, barred, branch)
                 continue
-            against = self._against_offer(offer)
+            for name, check in checks:
+                refusal = check(offer)
+                if refusal is not None:
+                    evaluation.refuse(name, refusal, branch)
+                    break
+            else:
+                total = score
+                for _, weight, rating in ratings:
+                    total += weight * _cut(rating(offer))
+                if not is_last:
+                    self._judge_below(branch, depth + 1, total, evaluation)
+                elif self._asks_each or not branch.candidates[0].vacant:
+                    self._judge_candidates(branch.candidates, total, evaluation)
+                else:
+                    evaluation.accept(total, branch.candidates)
+
+    def _judge_candidates(
+        self, candidates: Sequence[Candidate], score: float, evaluation: Evaluation
+    ) -> None:
+        """Of equal offers, ask what is to be asked about each candidate."""
+        for candidate in candidates:
+            against = self._against_candidate(candidate)
             if against is not None:
-                evaluation.refuse(*against, group)
+                evaluation.refuse(*against, (candidate,))
                 continue
-            fitting = group
-            if self._checks_of(group[0]):
-                fitting = []
-                for candidate in group:
-                    found = self._against_candidate(candidate)
-                    if found is None:
-                        fitting.append(candidate)
-                    else:
-                        evaluation.refuse(*found, [candidate])
-            self._accept(evaluation, offer, fitting)
+            total = score
+            for _, weight, rating in self._ratings:
+                total += weight * _cut(rating(candidate))
+            evaluation.accept(total, (candidate,))
+
+    def evaluate_each(self, candidates: Iterable[Candidate]) -> Evaluation:
+        """The same of candidates that are in no index, one by one."""
+        evaluation = Evaluation()
+        for candidate in candidates:
+            barred = self.barred(candidate.offer)
+            if barred is not None:
+                self._refuse_barred(evaluation, barred, (candidate,))
+                continue
+            verdict = self.verdict(candidate)
+            if verdict.plugin is not None and verdict.refusal is not None:
+                evaluation.refuse(verdict.plugin, verdict.refusal, (candidate,))
+            else:
+                evaluation.accept(verdict.total, (candidate,))
         return evaluation
 
     def barred(self, offer: Offer) -> tuple[str, Refusal] | None:
         """Why what is offered is not for the claim's author at all."""
-        for name, check in self._bars:
-            refusal = check(offer)
-            if refusal is not None:
-                return name, refusal
-        return None
+        return _against(offer, self._bars)
 
     def verdict(self, candidate: Candidate) -> Verdict:
         """One candidate's fate in full."""
-        against = (
-            self.barred(candidate.offer)
-            or self._against_offer(candidate.offer)
-            or self._against_candidate(candidate)
-        )
+        offer = candidate.offer
+        against = self.barred(offer) or _against(offer, self._offer_checks)
+        against = against or self._against_candidate(candidate)
         if against is not None:
             return Verdict(candidate, *against)
-        scores = [(name, weight, rating(candidate.offer)) for name, weight, rating in self._offer_ratings]
+        scores = [(name, weight, rating(offer)) for name, weight, rating in self._offer_ratings]
         scores += [(name, weight, rating(candidate)) for name, weight, rating in self._ratings]
-        cut = tuple((name, _cut(score)) for name, _, score in scores)
-        return Verdict(candidate, scores=cut, total=sum(weight * _cut(score) for _, weight, score in scores))
+        total = 0.0
+        for _, weight, score in scores:
+            total += weight * _cut(score)
+        return Verdict(candidate, scores=tuple((name, _cut(score)) for name, _, score in scores), total=total)
 
     def _checks_of(self, candidate: Candidate) -> list[tuple[str, CandidateCheck]]:
         return self._checks_of_vacant if candidate.vacant else self._checks
 
-    def _accept(self, evaluation: Evaluation, offer: Offer, fitting: Sequence[Candidate]) -> None:
-        if not fitting:
-            return
-        shared = sum(weight * _cut(rating(offer)) for _, weight, rating in self._offer_ratings)
-        if not self._ratings:
-            evaluation.accept(shared, fitting)
-            return
-        for candidate in fitting:
-            own = sum(weight * _cut(rating(candidate)) for _, weight, rating in self._ratings)
-            evaluation.accept(shared + own, [candidate])
-
     def _refuse_barred(
-        self, evaluation: Evaluation, barred: tuple[str, Refusal], group: Sequence[Candidate]
+        self, evaluation: Evaluation, barred: tuple[str, Refusal], group: Collection[Candidate]
     ) -> None:
         if self._explicit:
             evaluation.refuse(*barred, group)
         else:
             evaluation.bar(*barred, len(group))
-
-    def _against_offer(self, offer: Offer) -> tuple[str, Refusal] | None:
-        if offer.defect is not None:
-            return FRAMEWORK, Refusal("Unusable", offer.defect)
-        for name, check in self._offer_checks:
-            refusal = check(offer)
-            if refusal is not None:
-                return name, refusal
-        return None
 
     def _against_candidate(self, candidate: Candidate) -> tuple[str, Refusal] | None:
         for name, check in self._checks_of(candidate):
@@ -245,6 +313,20 @@ class Judge:
         return None
 
 
+def _against(offer: Offer, checks: Iterable[tuple[str, OfferCheck]]) -> tuple[str, Refusal] | None:
+    for name, check in checks:
+        refusal = check(offer)
+        if refusal is not None:
+            return name, refusal
+    return None
+
+
+def _defect(offer: Offer) -> Refusal | None:
+    return Refusal("Unusable", offer.defect) if offer.defect is not None else None
+
+
 def _cut(score: float) -> float:
     """No number at all counts as 0: one plugin's mistake must not undo the order."""
-    return min(score, _LARGEST) if score > 0 else 0.0
+    if 0.0 <= score <= _LARGEST:
+        return score
+    return _LARGEST if score > 0 else 0.0

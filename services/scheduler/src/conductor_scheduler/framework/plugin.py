@@ -2,7 +2,9 @@
 
 A filter is asked once per claim for its check, and None means that this claim asks for nothing that the plugin looks at:
 the check is then not made at all. An ``OfferFilter`` looks at nothing but the offer, so that equal offers are judged once;
-a plugin that looks at the candidate itself, or at the world, is a ``Filter``. The same holds for scores.
+a plugin that looks at the candidate itself, or at the world, is a ``Filter``. The same holds for scores. An attribute
+``looks_at``, a tuple of ``Aspect``, promises that nothing else of the offer is looked at: offers that are equal in that much
+are then judged together by this plugin, details included. Without it, offers that are equal in everything.
 """
 
 from __future__ import annotations

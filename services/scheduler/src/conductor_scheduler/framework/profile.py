@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from conductor_scheduler.framework.candidate import EVERYTHING, Aspect
 from conductor_scheduler.framework.plugin import (
     Bar,
     Filter,
@@ -29,6 +30,7 @@ class Enabled(Generic[P]):
     name: str
     plugin: P
     weight: float
+    looks_at: tuple[Aspect, ...] = EVERYTHING
 
 
 class Profile:
@@ -50,21 +52,21 @@ class Profile:
             self._enable(plugin, weight)
 
     def _enable(self, plugin: Plugin, weight: float) -> None:
-        name = plugin.name
+        name, looks_at = plugin.name, tuple(getattr(plugin, "looks_at", EVERYTHING))
         if isinstance(plugin, PreFilter):
-            self.pre_filters.append(Enabled(name, plugin, weight))
+            self.pre_filters.append(Enabled(name, plugin, weight, looks_at))
         if isinstance(plugin, Bar):
-            self.bars.append(Enabled(name, plugin, weight))
+            self.bars.append(Enabled(name, plugin, weight, looks_at))
         if isinstance(plugin, OfferFilter):
-            self.offer_filters.append(Enabled(name, plugin, weight))
+            self.offer_filters.append(Enabled(name, plugin, weight, looks_at))
         if isinstance(plugin, Filter):
-            self.filters.append(Enabled(name, plugin, weight))
+            self.filters.append(Enabled(name, plugin, weight, looks_at))
         if isinstance(plugin, OfferScore) and weight:
-            self.offer_scores.append(Enabled(name, plugin, weight))
+            self.offer_scores.append(Enabled(name, plugin, weight, looks_at))
         if isinstance(plugin, Score) and weight:
-            self.scores.append(Enabled(name, plugin, weight))
+            self.scores.append(Enabled(name, plugin, weight, looks_at))
         if isinstance(plugin, Reserve):
-            self.reserves.append(Enabled(name, plugin, weight))
+            self.reserves.append(Enabled(name, plugin, weight, looks_at))
         if isinstance(plugin, Hint):
             self.hints[name] = plugin
         if isinstance(plugin, Understands):

@@ -1,4 +1,6 @@
-"""The plugins that come with the scheduler, in the order in which filters are asked: what can never change comes first."""
+"""The plugins that come with the scheduler, in the order in which filters are asked: what can never change comes first, what
+differs most between candidates last.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,12 @@ BUILT_IN: Mapping[str, PluginFactory] = {
     "kind": Kind,
     "demands": Demands,
     "class": ClassOrProfile,
-    "selector": Selector,
     "version": EngineVersionFilter,
     "region": Region,
-    "capacity": CapacityFilter,
     "cost": Cost,
     "performance": Performance,
+    "selector": Selector,
+    "capacity": CapacityFilter,
     "limit-range": LimitRange,
     "sharing": Sharing,
     "nomination": Nomination,

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from conductor_scheduler.framework import Offer, OfferCheck, Refusal, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferCheck, Refusal, Request, Setup
 
 
 class CapacityFilter:
     name = "capacity"
+    looks_at = (Aspect.CAPACITY,)
 
     def __init__(self, setup: Setup) -> None:
         pass
 
     def filter_offer(self, request: Request) -> OfferCheck | None:
-        wanted = sorted(request.claim.spec.requirements.capacity.items())
+        capacity = request.claim.spec.requirements.capacity
+        wanted = [(name, asked, asked.nanos) for name, asked in sorted(capacity.items())]
         if not wanted:
             return None
 
-        known: dict[tuple[str, int], Refusal] = {}
-
         def check(offer: Offer) -> Refusal | None:
-            for name, asked in wanted:
+            for name, asked, nanos in wanted:
                 offered = offer.capacity.get(name)
                 if offered is None:
                     return Refusal("CapacityUnknown", f"capacity.{name} is not offered, {asked} is asked for")
-                if offered.nanos < asked.nanos:
-                    key = name, offered.nanos
-                    if key not in known:
-                        known[key] = Refusal("TooSmall", f"capacity.{name} {offered} < {asked}")
-                    return known[key]
+                if offered.nanos < nanos:
+                    return Refusal("TooSmall", f"capacity.{name} {offered} < {asked}")
             return None
 
         return check

@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import lru_cache
 
-from conductor_scheduler.framework import Offer, OfferCheck, OfferRating, Refusal, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferCheck, OfferRating, Refusal, Request, Setup
 
 
 class Cost:
     name = "cost"
+    looks_at = (Aspect.COST,)
 
     def __init__(self, setup: Setup) -> None:
         self._scales = setup.scales

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from conductor_scheduler.framework import Offer, OfferCheck, Refusal, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferCheck, Refusal, Request, Setup
 
 
 class Demands:
     name = "demands"
+    looks_at = (Aspect.FEATURES,)
 
     def __init__(self, setup: Setup) -> None:
         pass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from conductor_scheduler.framework import Offer, OfferRating, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferRating, Request, Setup
 
 
 class ExistingFirst:
     name = "existing-first"
+    looks_at = (Aspect.EXISTS,)
 
     def __init__(self, setup: Setup) -> None:
         pass

@@ -5,12 +5,12 @@ Which classes serve a kind is said by their ``supportedResources`` and decides b
 
 from __future__ import annotations
 
-from conductor_model.refs import GroupKind
-from conductor_scheduler.framework import Offer, OfferCheck, Refusal, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferCheck, Refusal, Request, Setup
 
 
 class Kind:
     name = "kind"
+    looks_at = (Aspect.IMPLEMENTS,)
 
     def __init__(self, setup: Setup) -> None:
         pass
@@ -19,11 +19,7 @@ class Kind:
         wanted = request.claim.key.group_kind
         refusal = Refusal("OtherKind", f"does not implement {wanted.kind}")
 
-        known: dict[frozenset[GroupKind], Refusal | None] = {}
-
         def check(offer: Offer) -> Refusal | None:
-            if offer.implements not in known:
-                known[offer.implements] = None if wanted in offer.implements else refusal
-            return known[offer.implements]
+            return None if wanted in offer.implements else refusal
 
         return check

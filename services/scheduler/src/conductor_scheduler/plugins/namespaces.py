@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from conductor_model.claims import Claim
 from conductor_model.namespaces import Namespace
-from conductor_scheduler.framework import Change, Offer, OfferCheck, Refusal, Request, Setup, World
+from conductor_scheduler.framework import Aspect, Change, Offer, OfferCheck, Refusal, Request, Setup, World
 
 
 class Namespaces:
     name = "namespaces"
+    looks_at = (Aspect.ADMISSION,)
 
     def __init__(self, setup: Setup) -> None:
         pass

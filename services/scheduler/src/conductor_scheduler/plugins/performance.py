@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from conductor_model.quantity import Quantity
-from conductor_scheduler.framework import Offer, OfferCheck, Refusal, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferCheck, Refusal, Request, Setup
 
 QUANTITIES = ("iops", "throughput", "connections")
 
 
 class Performance:
     name = "performance"
+    looks_at = (Aspect.PERFORMANCE, Aspect.FURTHER)
 
     def __init__(self, setup: Setup) -> None:
         self._scales = setup.scales

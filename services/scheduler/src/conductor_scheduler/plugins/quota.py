@@ -14,13 +14,14 @@ from conductor_model.kinds import CLAIM_QUOTA
 from conductor_model.meta import KubeObject
 from conductor_model.quota import ClaimQuota, QuotaAmounts
 from conductor_scheduler.accounts import beyond, beyond_cost, price, taken_of
-from conductor_scheduler.framework import Change, Offer, OfferCheck, Refusal, Request, Setup, World
+from conductor_scheduler.framework import Aspect, Change, Offer, OfferCheck, Refusal, Request, Setup, World
 
 EXCEEDED = "QuotaExceeded"
 
 
 class Quota:
     name = "quota"
+    looks_at = (Aspect.CLASS_NAMES, Aspect.COST)
 
     def __init__(self, setup: Setup) -> None:
         self._scales = setup.scales

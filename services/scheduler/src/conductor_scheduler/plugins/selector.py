@@ -5,11 +5,12 @@ Not consulted when the claim names its resource (docs/adr/0004).
 
 from __future__ import annotations
 
-from conductor_scheduler.framework import Offer, OfferCheck, Refusal, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferCheck, Refusal, Request, Setup
 
 
 class Selector:
     name = "selector"
+    looks_at = (Aspect.LABELS,)
 
     def __init__(self, setup: Setup) -> None:
         pass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from conductor_scheduler.framework import Offer, OfferCheck, Refusal, Request, Setup
+from conductor_scheduler.framework import Aspect, Offer, OfferCheck, Refusal, Request, Setup
 
 
 class EngineVersionFilter:
     name = "version"
+    looks_at = (Aspect.VERSION,)
 
     def __init__(self, setup: Setup) -> None:
         pass
