@@ -4,7 +4,8 @@ Starts an environment of its own: kube-apiserver and etcd (with fsync), NATS, th
 and a provisioner whose cloud does nothing. Everything shares this machine's cores. Creation is timed where the client
 sends it, readiness where a watch hears of it. Prints a table; ``--json`` writes the figures to a file.
 
-``python -m benchmarks provisioner`` measures the provisioner library, ``python -m benchmarks.scheduler`` the scheduler.
+``python -m benchmarks provisioner`` measures the provisioner library, ``python -m benchmarks.scheduler`` the scheduler;
+``python -m benchmarks document`` puts the figures of benchmarks/results into the documents.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import provisioner, report
+from benchmarks import document, provisioner, report, results
 from benchmarks.run import PHASES, Plan, run
 from benchmarks.stage import Cloud
 
@@ -127,12 +128,13 @@ def main(arguments: list[str]) -> int:
     for line in report.lines(figures):
         print(line)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        results.write(options.json, figures)
     return 0
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["provisioner"]:
         sys.exit(provisioner.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["document"]:
+        sys.exit(document.main())
     sys.exit(main(sys.argv[1:]))

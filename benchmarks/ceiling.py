@@ -124,7 +124,7 @@ async def write_all(kubeconfig: str, pattern: Pattern, names: list[str]) -> floa
         began = time.monotonic()
         await asyncio.gather(*(writer() for _ in range(WRITERS)))
         seconds = time.monotonic() - began
-    await api.close()
+    await api.close()  # type: ignore[no-untyped-call]
     return seconds
 
 

@@ -169,6 +169,59 @@ class Figures(_Frozen):
         return next((each for each in self.bursts if each.claims == claims), None)
 
 
+class Round(_Frozen):
+    """Resources that replicas of one provisioner made."""
+
+    replicas: int
+    resources: int
+    seconds: float
+    """From the first creation to the last readiness."""
+    per_second: float
+    """In the middle of the round, when all replicas had work."""
+    usage: Usage
+
+
+class ProvisionerFigures(_Frozen):
+    machine: Machine
+    call_seconds: float
+    rounds: tuple[Round, ...]
+    at_once: int
+    memory: int
+    """The most that one replica had resident while ``at_once`` resources were being created."""
+    threads: int
+
+    def speedup(self, of: Round) -> float:
+        """Against one replica."""
+        [one] = [each for each in self.rounds if each.replicas == 1]
+        return of.per_second / one.per_second
+
+
+class Decisions(_Frozen):
+    """The scheduler's, in processor time."""
+
+    candidates: int
+    offers: int
+    """How many of the candidates differ in what they offer."""
+    classes: int
+    per_second: float
+    p50: float
+    p99: float
+
+
+class SchedulerFigures(_Frozen):
+    machine: Machine
+    decisions: tuple[Decisions, ...] = ()
+    objects: int = 0
+    memory_before: int = 0
+    """Of a process that has no objects yet."""
+    memory: int = 0
+    waiting: int = 0
+    """Claims that wait when a resource appears that fits one of them."""
+    bound_p50: float = 0
+    """From the news that the resource is Ready to the news that the claim is Bound."""
+    bound_longest: float = 0
+
+
 def percentile(values: Sequence[float], percent: int) -> float:
     """With interpolation between neighbours; never outside of what was measured."""
     if len(values) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmarks.figures import Figures
+from benchmarks.figures import Figures, ProvisionerFigures, SchedulerFigures
 
 BURST = 300
 FLAT = (100, 1000)
@@ -78,6 +78,28 @@ def verdicts(figures: Figures) -> Iterator[Verdict]:
         yield _memory(
             f"memory of each service with {figures.many.objects:,} objects", figures.many.memory, 300
         )
+
+
+def of_scheduler(figures: SchedulerFigures) -> Iterator[Verdict]:
+    """On decisions about many candidates with a few dozen different offers, as those of an installation are."""
+    for each in figures.decisions:
+        if each.offers < each.candidates:
+            yield Verdict(
+                f"scheduler: >= 1,000 decisions/s with {each.candidates:,} candidates",
+                f"{each.per_second:,.0f}/s",
+                each.per_second >= 1000,
+            )
+
+
+def of_provisioner(figures: ProvisionerFigures) -> Iterator[Verdict]:
+    for each in figures.rounds:
+        if each.replicas == 4:
+            speedup = figures.speedup(each)
+            yield Verdict(
+                f"provisioner replicas 1 -> 4 with {figures.call_seconds:g} s cloud calls: >= 3.5 x",
+                f"{speedup:.2f} x",
+                speedup >= 3.5,
+            )
 
 
 def _memory(what: str, memory: Mapping[str, int], megabytes: int) -> Verdict:

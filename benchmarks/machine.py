@@ -33,7 +33,7 @@ def here() -> Machine:
             **{package: version(package) for package in _PACKAGES},
         },
         commit=_commit(),
-        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        command=shlex.join(["python", *sys.orig_argv[1:]]),
         began=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

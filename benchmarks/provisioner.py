@@ -3,7 +3,9 @@
 Two questions, on a real API server and broker, with a cloud that only takes time:
 
 1. How much more do 2 and 4 replicas provision than one, when every call to the cloud takes a second? Each replica makes
-   16 calls of an account at once, as by default. Timed from the first resource's creation to the last one's Ready.
+   16 calls of an account at once, as by default, and a resource needs two: 8 resources a second and replica are the most
+   that there can be. Each replica has as many resources to make, and the pace is that of the middle of the round: how
+   soon the first ones come, and how the last ones leave replicas without work, is told apart from it.
 2. What does one replica need while 1,000 resources are being created at once: memory, threads?
 """
 
@@ -11,15 +13,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
+import statistics
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine, procfs, results
+from benchmarks.figures import ProvisionerFigures, Round
+from benchmarks.meter import measuring
+from benchmarks.stage import noop_settings
 from conductor_dev.environment import Environment
 from conductor_dev.progress import Progress
 from conductor_dev.services import Service
@@ -35,22 +39,9 @@ REPLICAS = (1, 2, 4)
 AT_ONCE = 1000
 CREATORS = 16
 CALL_SECONDS = 1.0
-_PATIENCE = 900
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What is printed, and written as JSON."""
-
-    machine: str
-    resources: int
-    per_second: dict[int, float]
-    """Resources that became Ready a second, by the number of replicas."""
-    speedup: dict[int, float]
-    at_once: int
-    memory_mb: float
-    """The most that the replica ever had resident, while ``at_once`` resources were being created."""
-    threads: int
+MIDDLE = (0.2, 0.8)
+"""Of the resources of a round: where its pace is measured."""
+_PATIENCE = 600
 
 
 class States:
@@ -58,14 +49,15 @@ class States:
 
     def __init__(self, client: KubeClient) -> None:
         self.creating: set[str] = set()
-        self.ready: set[str] = set()
+        self.ready: dict[str, float] = {}
+        """And when that was heard of."""
         self._news = asyncio.Condition()
         self._task = asyncio.create_task(self._follow(client))
 
     async def wait(self, what: str, names: set[str]) -> None:
         """Until all of them are ``creating`` (or further), or ``ready``."""
         async with asyncio.timeout(_PATIENCE), self._news:
-            await self._news.wait_for(lambda: names <= getattr(self, what))
+            await self._news.wait_for(lambda: names <= set(getattr(self, what)))
 
     def close(self) -> None:
         self._task.cancel()
@@ -79,7 +71,7 @@ class States:
                 if found.status.instance_status is not None:
                     self.creating.add(found.metadata.name)
                 if is_true(found.status.conditions, "Ready"):
-                    self.ready.add(found.metadata.name)
+                    self.ready.setdefault(found.metadata.name, time.monotonic())
                 self._news.notify_all()
 
 
@@ -100,52 +92,51 @@ async def create_all(client: KubeClient, names: list[str]) -> None:
     await asyncio.gather(*(creator() for _ in range(CREATORS)))
 
 
-async def measure_throughput(
-    environment: Environment, client: KubeClient, states: States, resources: int
-) -> dict[int, float]:
-    per_second: dict[int, float] = {}
-    for replicas in REPLICAS:
-        variables = settings(call=CALL_SECONDS, create=0)
-        started = [environment.start_service(SERVICE, number, variables) for number in range(replicas)]
-        for process in started:
-            await asyncio.to_thread(process.wait_ready)
-        names = [f"with-{replicas}-{number}" for number in range(resources)]
+async def measure_round(
+    environment: Environment, client: KubeClient, states: States, replicas: int, resources: int
+) -> Round:
+    """So many resources for each of the replicas."""
+    variables = noop_settings(call=CALL_SECONDS)
+    started = [environment.start_service(SERVICE, number, variables) for number in range(replicas)]
+    for process in started:
+        await asyncio.to_thread(process.wait_ready)
+    names = [f"with-{replicas}-{number}" for number in range(resources * replicas)]
+    with measuring(environment) as measured:
         began = time.monotonic()
         await create_all(client, names)
         await states.wait("ready", set(names))
-        per_second[replicas] = resources / (time.monotonic() - began)
-        await stop(environment)
-    return per_second
+    await stop(environment)
+    ready = sorted(states.ready[name] for name in names)
+    return Round(
+        replicas=replicas,
+        resources=len(names),
+        seconds=ready[-1] - began,
+        per_second=pace(ready),
+        usage=measured.usage,
+    )
 
 
-async def measure_at_once(environment: Environment, client: KubeClient, states: States) -> tuple[float, int]:
-    """Memory in MB and threads of a replica that has so many under way."""
-    process = environment.start_service(SERVICE, 0, settings(call=0.05, create=60))
+def pace(moments: Sequence[float]) -> float:
+    """Events a second in the middle of a round: the slope of their count over time.
+
+    Not their number by the time between the first and the last of them: they come in batches.
+    """
+    begin, end = (round(len(moments) * share) for share in MIDDLE)
+    return statistics.linear_regression(moments[begin:end], range(begin, end)).slope
+
+
+async def measure_at_once(environment: Environment, client: KubeClient, states: States) -> tuple[int, int]:
+    """Memory in bytes and threads of a replica that has so many under way."""
+    process = environment.start_service(SERVICE, 0, noop_settings(call=0.05, create=60))
     await asyncio.to_thread(process.wait_ready)
     names = {f"at-once-{number}" for number in range(AT_ONCE)}
     await create_all(client, sorted(names))
     await states.wait("creating", names)
-    status = process_status(process.pid)
+    assert process.pid is not None
+    memory, threads = procfs.peak_memory(process.pid), int(procfs.status(process.pid)["Threads"])
     await states.wait("ready", names)
     await stop(environment)
-    return int(status["VmHWM"].split()[0]) / 1024, int(status["Threads"])
-
-
-def process_status(pid: int | None) -> dict[str, str]:
-    """What the kernel says of a process, by its words."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return dict(line.split(":", 1) for line in lines)
-
-
-def settings(*, call: float, create: float) -> dict[str, str]:
-    return {
-        "BENCHMARK_CALL_SECONDS": str(call),
-        "BENCHMARK_CREATE_SECONDS": str(create),
-        "CONDUCTOR_AWS_RATE": "1000",
-        "CONDUCTOR_AWS_BURST": "1000",
-        "CONDUCTOR_LOG_LEVEL": "warning",
-        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-    }
+    return memory, threads
 
 
 async def stop(environment: Environment) -> None:
@@ -155,51 +146,57 @@ async def stop(environment: Environment) -> None:
         environment.services.remove(process)
 
 
-async def run(environment: Environment, resources: int) -> Figures:
+async def run(environment: Environment, resources: int, progress: Progress) -> ProvisionerFigures:
+    facts = machine.here()
     watcher = environment.start_service("watcher", extra_env={"CONDUCTOR_LOG_LEVEL": "warning"})
     await asyncio.to_thread(watcher.wait_ready)
     kubeconfig = str(environment.control_plane.kubeconfig)
+    rounds = []
     async with await KubeClient.open(user_agent="benchmark", kubeconfig=kubeconfig) as client:
         states = States(client)
-        memory, threads = await measure_at_once(environment, client, states)
-        per_second = await measure_throughput(environment, client, states, resources)
+        with progress.step(f"{AT_ONCE} resources being created at once by one replica"):
+            memory, threads = await measure_at_once(environment, client, states)
+        for replicas in REPLICAS:
+            with progress.step(f"{resources * replicas} resources, replicas: {replicas}"):
+                rounds.append(await measure_round(environment, client, states, replicas, resources))
         states.close()
-    return Figures(
-        machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-        resources=resources,
-        per_second=per_second,
-        speedup={replicas: rate / per_second[1] for replicas, rate in per_second.items()},
+    return ProvisionerFigures(
+        machine=facts,
+        call_seconds=CALL_SECONDS,
+        rounds=tuple(rounds),
         at_once=AT_ONCE,
-        memory_mb=memory,
+        memory=memory,
         threads=threads,
     )
 
 
-def show(figures: Figures) -> None:
-    print(
-        f"\nmachine: {figures.machine}, all parts on it; every call to the cloud takes {CALL_SECONDS:.0f} s"
-    )
-    for replicas, rate in figures.per_second.items():
-        print(
-            f"{replicas} replicas, {figures.resources} resources   {rate:7.1f} a second"
-            f"   {figures.speedup[replicas]:5.2f} x"
+def lines(figures: ProvisionerFigures) -> Iterator[str]:
+    yield f"every call to the cloud takes {figures.call_seconds:g} s; resources a second in the middle of a round"
+    for each in figures.rounds:
+        yield (
+            f"replicas: {each.replicas}   {each.per_second:6.1f} a second   {figures.speedup(each):5.2f} x   "
+            f"({each.resources / each.seconds:.1f} from the first creation to the last one Ready; "
+            f"cores busy {each.usage.busy:.2f}, of them with others {each.usage.others:.2f})"
         )
-    print(
-        f"{figures.at_once} being created in one replica   {figures.memory_mb:7.0f} MB at most"
-        f"   {figures.threads} threads"
+    yield (
+        f"{figures.at_once} being created in one replica: {figures.memory / 2**20:.0f} MB at most, "
+        f"{figures.threads} threads"
     )
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks provisioner", description=__doc__)
-    parser.add_argument("--resources", type=int, default=480, help="in each round (default: 480)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument(
+        "--resources", type=int, default=320, help="for each replica in each round (default: 320)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="conductor-bench-") as folder:
         progress = Progress()
         with Environment.start(Path(folder), rds_delay=0, fsync=True, progress=progress) as environment:
-            figures = asyncio.run(run(environment, options.resources))
-    show(figures)
+            figures = asyncio.run(run(environment, options.resources, progress))
+    for line in lines(figures):
+        print(line)
     if options.json:
-        options.json.write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
+        results.write(options.json, figures)
     return 0

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine, results
+from benchmarks.figures import Decisions, SchedulerFigures, percentile
 from conductor_dev.environment import Environment
 from conductor_dev.progress import Progress
 from conductor_kube import Changed, KubeClient, Reflector, Synced
@@ -225,18 +227,15 @@ async def appears(environment: Environment, waiting: int) -> list[float]:
     return seconds
 
 
-def reported(only: str | None, waiting: int) -> Iterator[str]:
+def measured(only: str | None, waiting: int) -> SchedulerFigures:
+    figures = SchedulerFigures(machine=machine.here())
     if only in {None, "decisions"}:
-        for offers, called in ((CLASSES, f"{CLASSES} different offers"), (CANDIDATES, "all different")):
-            seconds = decisions(offers)
-            cuts = [1000 * cut for cut in statistics.quantiles(seconds, n=100)]
-            yield (
-                f"{CANDIDATES} candidates ({called}) and {CLASSES} classes: {len(seconds) / sum(seconds):,.0f} decisions/s, "
-                f"p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms"
-            )
+        found = tuple(_decisions(offers) for offers in (CLASSES, CANDIDATES))
+        figures = figures.model_copy(update={"decisions": found})
     if only in {None, "memory"}:
         before, after = memory()
-        yield f"{OBJECTS:,} objects: {after:.0f} MB, of which {before:.0f} MB without any"
+        sizes = {"objects": OBJECTS, "memory_before": round(before * 2**20), "memory": round(after * 2**20)}
+        figures = figures.model_copy(update=sizes)
     if only in {None, "appears"}:
         with (
             tempfile.TemporaryDirectory(prefix="conductor-bench-") as folder,
@@ -244,9 +243,41 @@ def reported(only: str | None, waiting: int) -> Iterator[str]:
         ):
             environment.start_services({"CONDUCTOR_LOG_LEVEL": "warning"})
             seconds = asyncio.run(appears(environment, waiting))
+        times = {
+            "waiting": waiting,
+            "bound_p50": statistics.median(seconds),
+            "bound_longest": max(seconds),
+        }
+        figures = figures.model_copy(update=times)
+    return figures
+
+
+def _decisions(offers: int) -> Decisions:
+    seconds = decisions(offers)
+    return Decisions(
+        candidates=CANDIDATES,
+        offers=offers,
+        classes=CLASSES,
+        per_second=len(seconds) / sum(seconds),
+        p50=percentile(seconds, 50),
+        p99=percentile(seconds, 99),
+    )
+
+
+def lines(figures: SchedulerFigures) -> Iterator[str]:
+    for each in figures.decisions:
+        called = "all different" if each.offers == each.candidates else f"{each.offers} different offers"
         yield (
-            f"{waiting} claims wait, a resource that fits one appears: Bound after "
-            f"p50 {1000 * statistics.median(seconds):.0f} ms, at most {1000 * max(seconds):.0f} ms"
+            f"{each.candidates} candidates ({called}) and {each.classes} classes: {each.per_second:,.0f} decisions/s, "
+            f"p50 {1000 * each.p50:.2f} ms, p99 {1000 * each.p99:.2f} ms"
+        )
+    if figures.objects:
+        before, after = figures.memory_before / 2**20, figures.memory / 2**20
+        yield f"{figures.objects:,} objects: {after:.0f} MB, of which {before:.0f} MB without any"
+    if figures.waiting:
+        yield (
+            f"{figures.waiting} claims wait, a resource that fits one appears: Bound after "
+            f"p50 {1000 * figures.bound_p50:.0f} ms, at most {1000 * figures.bound_longest:.0f} ms"
         )
 
 
@@ -254,9 +285,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduler", description=__doc__)
     parser.add_argument("--only", choices=("decisions", "memory", "appears"))
     parser.add_argument("--waiting", type=int, default=1000, help="claims that wait (default: 1000)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
     options = parser.parse_args()
-    for line in reported(options.only, options.waiting):
-        print(line, flush=True)
+    figures = measured(options.only, options.waiting)
+    for line in lines(figures):
+        print(line)
+    if options.json:
+        results.write(options.json, figures)
 
 
 if __name__ == "__main__":
