@@ -49,6 +49,11 @@ test-faults: $(STAMP) ## kill, freeze and cut everything until KILLS (200) are d
 	@CONDUCTOR_FAULT_KILLS="$(or $(KILLS),200)" CONDUCTOR_FAULT_SEED="$(or $(SEED),1)" \
 		$(PY) -m pytest -s tests/faults
 
+.PHONY: soak
+soak: $(STAMP) ## claims come and go with faults for MINUTES (60): nothing grows; SEED (1) replays
+	@$(PY) -m conductor_dev build control-plane helm
+	@PYTHONPATH=. $(PY) tests/faults/soak.py --minutes "$(or $(MINUTES),60)" --seed "$(or $(SEED),1)"
+
 .PHONY: conformance
 conformance: $(STAMP) ## kill every driver at every step, and 1,000 times at random: docs/conformance.md
 	@$(PY) -m pytest services examples -m conformance --conformance-kills 1000 --conformance-report docs/conformance.md
@@ -87,3 +92,12 @@ bench-provisioner: $(STAMP) ## measure: provisioner replicas, a thousand resourc
 .PHONY: bench-scheduler
 bench-scheduler: $(STAMP) ## measure: decisions per second, memory, a fitting resource that appears
 	@$(PY) -m benchmarks.scheduler
+
+RESULTS := benchmarks/results
+.PHONY: bench-results
+bench-results: $(STAMP) ## measure everything, half an hour; rewrite benchmarks/results and the documents
+	@$(PY) -m benchmarks --only ceiling,alone,burst,idle,deletion,arrivals,many --json $(RESULTS)/claims.json
+	@$(PY) -m benchmarks --cloud moto --only alone,burst --claims 100 --json $(RESULTS)/aws-stand-in.json
+	@$(PY) -m benchmarks provisioner --json $(RESULTS)/provisioner.json
+	@$(PY) -m benchmarks.scheduler --json $(RESULTS)/scheduler.json
+	@$(PY) -m benchmarks document

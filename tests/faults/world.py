@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -51,7 +51,8 @@ class World:
 
     @classmethod
     @contextmanager
-    def start(cls, folder: Path) -> Iterator[Self]:
+    def start(cls, folder: Path, variables: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """``variables``: of every service, on top of what it needs."""
         with Environment.start(folder, rds_delay=0.5) as env, ExitStack() as undo:
             proxies = {
                 (service, neighbour): undo.enter_context(TcpProxy(*_address(env, neighbour)))
@@ -61,7 +62,7 @@ class World:
             world = cls(env, proxies, _own_client(env))
             for name in plan.SERVICES:
                 for replica in range(plan.REPLICAS):
-                    env.start_service(name, replica, world._through_proxies(name))
+                    env.start_service(name, replica, {**world._through_proxies(name), **(variables or {})})
             for process in env.services:
                 process.wait_ready()
             env.api.create(

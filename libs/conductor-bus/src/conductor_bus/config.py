@@ -52,7 +52,9 @@ class BusConfig:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> BusConfig:
-        """``CONDUCTOR_BUS_PREFIX`` (streams are named after it in capitals) and ``CONDUCTOR_BUS_REPLICAS``."""
+        """``CONDUCTOR_BUS_PREFIX`` (streams are named after it in capitals), ``CONDUCTOR_BUS_REPLICAS``, and
+        ``CONDUCTOR_BUS_TOMBSTONE_TTL`` in seconds.
+        """
         prefix = environment.get("CONDUCTOR_BUS_PREFIX", "conductor")
         stem = prefix.upper().replace(".", "_")
         return cls(
@@ -61,4 +63,9 @@ class BusConfig:
             lock_stream=f"{stem}_LOCKS",
             prefix=prefix,
             replicas=int(environment.get("CONDUCTOR_BUS_REPLICAS", "1")),
+            tombstone_ttl=(
+                timedelta(seconds=int(seconds))
+                if (seconds := environment.get("CONDUCTOR_BUS_TOMBSTONE_TTL"))
+                else cls().tombstone_ttl
+            ),
         )
