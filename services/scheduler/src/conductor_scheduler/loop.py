@@ -55,6 +55,8 @@ _LIST_AGAIN = 1.0
 _COMPARE_EVERY = 600.0
 _WAITING = ""
 """The flow of claims that were told to wait: no namespace is called so."""
+_TOLD_WITHIN = 5.0
+"""A watcher that works tells of an object within milliseconds."""
 
 
 class Scheduler:
@@ -69,12 +71,16 @@ class Scheduler:
         leading: Callable[[], bool],
         now: Callable[[], datetime],
         compare_every: float = _COMPARE_EVERY,
+        told_within: float = _TOLD_WITHIN,
     ) -> None:
         self.view = View(on_change=self._changed, on_freed=self._wake)
         self._kube = kube
         self._metrics = metrics
         self._compare_every = compare_every
         self._dirty = DirtyKeys(rank=self._turn, flow=self._flow)
+        self._told_within = told_within
+        self._told: dict[ObjectKey, str] = {}
+        """Whatever the bus shows as present -> its uid."""
         self._commit = Committer(kube, self.view, leading)
         self._settler = Settler(self.view, self._commit, policy, metrics, now=now, mark=self._dirty.mark)
         self._in_flight = asyncio.Semaphore(_WRITES_IN_FLIGHT)
@@ -87,6 +93,7 @@ class Scheduler:
                 tasks.create_task(self._listen(messages))
                 tasks.create_task(self._settle_dirty(tasks))
                 tasks.create_task(self._compare_now_and_then())
+                tasks.create_task(self._look_for_untold())
         finally:
             self._dirty.close()
 
@@ -110,27 +117,25 @@ class Scheduler:
         return self._dirty.idle
 
     async def _listen(self, messages: AsyncIterator[ObjectMessage | CaughtUp | Restarted]) -> None:
-        told: set[ObjectKey] | None = set()
         async for message in messages:
             match message:
                 case ObjectMessage():
-                    if told is not None and not message.deleted:
-                        told.add(message.key)
                     self._hear(message)
                 case Restarted():
                     log.warning("the bus starts over: %s", message.reason)
-                    told = set()
+                    self._told.clear()
                 case CaughtUp():
-                    await self._catch_up(told or set())
-                    told = None
+                    await self._catch_up()
 
     def _hear(self, message: ObjectMessage) -> None:
         key = message.key
         if message.deleted:
+            self._told.pop(key, None)
             held = self.view.get(key)
             if held is not None and held.uid == message.uid:
                 self.view.forget(key)
             return
+        self._told[key] = message.uid
         try:
             self.view.observe(key, message.data)
         except ValidationError as error:
@@ -140,7 +145,7 @@ class Scheduler:
         if claim is not None and claim.uid == message.uid and message.traceparent is not None:
             self._settler.traces[key] = message.traceparent
 
-    async def _catch_up(self, told: set[ObjectKey]) -> None:
+    async def _catch_up(self) -> None:
         """The bus has told all it has. What it did not tell may be gone, or may be behind: the API server knows.
 
         A list of claims and resources from the API makes the view at least as new as anything that an earlier leader
@@ -149,7 +154,7 @@ class Scheduler:
         """
         while True:
             try:
-                await self._compare_with_api(told)
+                await self._compare_with_api()
                 break
             except KubeError as error:
                 log.warning("the API server does not tell what there is, trying again: %s", error)
@@ -167,12 +172,33 @@ class Scheduler:
         await self._caught_up.wait()
         while True:
             await asyncio.sleep(self._compare_every)
-            try:
-                await self._compare_with_api(None)
-            except KubeError as error:
-                log.warning("not compared with the API server this time: %s", error)
+            await self._compare_if_possible()
 
-    async def _compare_with_api(self, told: set[ObjectKey] | None) -> None:
+    async def _look_for_untold(self) -> None:
+        """What was learned from the API server alone may be gone before the watcher saw it: no bus ever tells of that."""
+        await self._caught_up.wait()
+        pause, suspects = self._told_within, self._untold()
+        while True:
+            await asyncio.sleep(pause)
+            untold = self._untold()
+            if suspects.isdisjoint(untold):
+                pause, suspects = self._told_within, untold
+                continue
+            await self._compare_if_possible()
+            # Those that are left exist, and the watcher is away.
+            pause, suspects = min(2 * pause, self._compare_every), self._untold()
+
+    def _untold(self) -> frozenset[tuple[ObjectKey, str]]:
+        held = ((key, self.view.get(key)) for key in self.view.held())
+        return frozenset((key, each.uid) for key, each in held if each and self._told.get(key) != each.uid)
+
+    async def _compare_if_possible(self) -> None:
+        try:
+            await self._compare_with_api()
+        except KubeError as error:
+            log.warning("not compared with the API server this time: %s", error)
+
+    async def _compare_with_api(self) -> None:
         """Take in what the API server has, and look up what it has not; of classes and namespaces the bus is believed.
 
         Quotas and limit ranges are not: one that the bus has not told of yet would limit nothing.
@@ -191,7 +217,7 @@ class Scheduler:
             except NotServed:
                 log.info("%s is not served", group_kind)
         for key in self.view.held():
-            if key in listed or (key.group_kind in _BELIEVED and (told is None or key in told)):
+            if key in listed or (key.group_kind in _BELIEVED and key in self._told):
                 continue
             try:
                 await self._commit.refresh(key)

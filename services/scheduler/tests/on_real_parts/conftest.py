@@ -138,10 +138,15 @@ class World:
         *,
         leading: Callable[[], bool] = lambda: True,
         compare_every: float = 3600,
+        told_within: float = 3600,
         config: SchedulerConfig | None = None,
     ) -> AsyncIterator[Scheduler]:
         scheduler = self.scheduler(
-            client or await self.client(), leading=leading, compare_every=compare_every, config=config
+            client or await self.client(),
+            leading=leading,
+            compare_every=compare_every,
+            told_within=told_within,
+            config=config,
         )
         async with running(scheduler.run(self.bus.follow(KINDS))):
             await until(lambda: scheduler.caught_up)
@@ -153,6 +158,7 @@ class World:
         *,
         leading: Callable[[], bool] = lambda: True,
         compare_every: float = 3600,
+        told_within: float = 3600,
         config: SchedulerConfig | None = None,
     ) -> Scheduler:
         return Scheduler(
@@ -162,6 +168,7 @@ class World:
             leading=leading,
             now=lambda: datetime.now(UTC),
             compare_every=compare_every,
+            told_within=told_within,
         )
 
     # The developer.

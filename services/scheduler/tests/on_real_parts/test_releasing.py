@@ -237,6 +237,16 @@ async def test_a_claim_that_went_while_bus_and_watcher_were_away_is_noticed_in_t
         await world.rds_where("rds", lambda rds: rds["spec"]["claimRefs"][0].get("releasedAt") is not None)
 
 
+async def test_a_claim_that_came_and_went_while_nobody_watched_is_released_soon(world):
+    """The scheduler has it from the API server alone: whoever watches next finds nothing to tell of it."""
+    world.create_rds(rebindPolicy="Retain")
+    world.create_claim()
+    async with world.scheduling(told_within=0.2):
+        await world.bound_claim()
+        world.delete_claim()
+        await world.rds_where("rds", lambda rds: rds["spec"]["claimRefs"][0].get("releasedAt") is not None)
+
+
 async def test_a_wiped_bus_releases_nothing(world, nats_server):
     world.create_rds(rebindPolicy="Delete")
     world.create_claim()
