@@ -214,6 +214,23 @@ def test_a_fault_is_answered_in_the_words_of_the_service_until_it_is_over(moto: 
 
 
 @pytest.mark.integration
+def test_a_fault_of_the_services_alone_lets_others_look_on(moto: Moto) -> None:
+    others = boto3.client(
+        "rds",
+        endpoint_url=moto.url,
+        region_name=REGION,
+        aws_access_key_id="somebody",
+        aws_secret_access_key="testing",
+    )
+    moto.set_fault(Fault.OUTAGE, services_only=True)
+    others.describe_db_instances()
+    with pytest.raises(ClientError):
+        moto.rds().describe_db_instances()
+    moto.set_fault(None)
+    moto.rds().describe_db_instances()
+
+
+@pytest.mark.integration
 def test_an_instance_opens_to_its_master_password_until_another_is_set(moto: Moto, rds: RDSClient) -> None:
     create(rds)
     assert moto.opens("a-database", "root", "long-enough")

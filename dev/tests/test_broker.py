@@ -11,10 +11,10 @@ import nats
 import pytest
 import requests
 from nats.errors import MaxPayloadError
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from conductor_dev import broker
-from conductor_dev.broker import ExternalNats, Nats, NatsChoice, choose_nats, start_nats
+from conductor_dev.broker import BinaryNats, ExternalNats, Nats, NatsChoice, choose_nats, start_nats
 from conductor_dev.errors import DevError, DockerUnavailable
 
 
@@ -156,6 +156,17 @@ async def test_users_of_a_given_configuration_hold(tmp_path: Path) -> None:
         await client.close()
         with pytest.raises(nats.errors.Error):
             await nats.connect(server.url, allow_reconnect=False, connect_timeout=2)
+
+
+@pytest.mark.integration
+async def test_streams_take_no_more_than_the_store_is_given(tmp_path: Path) -> None:
+    with BinaryNats.create(tmp_path, max_store="1MB") as server:
+        client = await nats.connect(server.url)
+        await client.jetstream().add_stream(name="LARGE", subjects=["large"])
+        with pytest.raises(ServiceUnavailableError):
+            for _ in range(10):
+                await client.jetstream().publish("large", b"x" * 500_000)
+        await client.close()
 
 
 def test_a_missing_binary_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

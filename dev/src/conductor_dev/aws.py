@@ -158,9 +158,12 @@ class Moto(Aws):
         key = self.service_environment["AWS_ACCESS_KEY_ID"]
         _ask("POST", f"{self.url}/conductor/throttle?calls={calls}&key={key}")
 
-    def set_fault(self, fault: Fault | None) -> None:
-        """From now on every call is refused so; None: no more."""
-        _ask("POST", f"{self.url}/conductor/fault" + (f"?kind={fault}" if fault else ""))
+    def set_fault(self, fault: Fault | None, *, services_only: bool = False) -> None:
+        """From now on every call, or every one of the services', is refused so; None: no more."""
+        key = self.service_environment["AWS_ACCESS_KEY_ID"]
+        wanted = {"kind": fault, "key": key if services_only else None}
+        query = urlencode({name: value for name, value in wanted.items() if value})
+        _ask("POST", f"{self.url}/conductor/fault?{query}")
 
     def opens(self, instance: str, username: str, password: str) -> bool:
         """Whether a DB instance takes these master credentials."""

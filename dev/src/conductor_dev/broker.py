@@ -114,8 +114,13 @@ class BinaryNats(Nats):
         self._store = store
 
     @classmethod
-    def create(cls, folder: Path, *, logs: Path | None = None, extra_config: str = "") -> Self:
-        """Started and ready. `extra_config` is NATS configuration: users and permissions, say."""
+    def create(
+        cls, folder: Path, *, logs: Path | None = None, extra_config: str = "", max_store: str | None = None
+    ) -> Self:
+        """Started and ready. `extra_config` is NATS configuration: users and permissions, say.
+
+        `max_store`, such as `64MB`, is what all streams may take of the disk together.
+        """
         store = folder / "jetstream"
 
         def make() -> tuple[Part, tuple[str, str]]:
@@ -127,6 +132,7 @@ class BinaryNats(Nats):
                 listen=f"127.0.0.1:{port}",
                 monitoring=f"127.0.0.1:{monitoring_port}",
                 store=str(store),
+                max_store=max_store,
                 extra_config=extra_config,
             )
             part = Part(
@@ -163,7 +169,9 @@ class BinaryNats(Nats):
 class ContainerNats(Nats):
     """NATS in Docker. Its data live in the container, so that a wipe is a new container on the same port."""
 
-    def __init__(self, folder: Path, extra_config: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, extra_config: str, max_store: str | None, environ: Mapping[str, str]
+    ) -> None:
         self._environ = environ
         self._ports = containers.NatsPorts(client=free_port(), monitoring=free_port())
         self._name = f"nats-{secrets.token_hex(8)}"
@@ -173,6 +181,7 @@ class ContainerNats(Nats):
             listen=f"0.0.0.0:{containers.NATS_CLIENT_PORT}",
             monitoring=f"0.0.0.0:{containers.NATS_MONITORING_PORT}",
             store="/data",
+            max_store=max_store,
             extra_config=extra_config,
         )
         self.url = f"nats://127.0.0.1:{self._ports.client}"
@@ -212,16 +221,24 @@ def find_nats_server() -> Path:
 
 
 def write_config(
-    file: Path, *, name: str, listen: str, monitoring: str, store: str, extra_config: str
+    file: Path,
+    *,
+    name: str,
+    listen: str,
+    monitoring: str,
+    store: str,
+    extra_config: str,
+    max_store: str | None = None,
 ) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)  # it may name passwords
+    limit = f", max_file_store: {max_store}" if max_store else ""
     file.write_text(
         f"server_name: {name}\n"
         f"listen: {json.dumps(listen)}\n"
         f"http: {json.dumps(monitoring)}\n"
         f"max_payload: {MAX_PAYLOAD}\n"
-        f"jetstream {{ store_dir: {json.dumps(store)} }}\n"
+        f"jetstream {{ store_dir: {json.dumps(store)}{limit} }}\n"
         f"{extra_config}\n"
     )
     return file
@@ -245,6 +262,7 @@ def start_nats(
     environ: Mapping[str, str] | None = None,
     logs: Path | None = None,
     extra_config: str = "",
+    max_store: str | None = None,
 ) -> Nats:
     """The server that `choose_nats` says, ready."""
     environ = os.environ if environ is None else environ
@@ -252,6 +270,6 @@ def start_nats(
         case NatsChoice.EXTERNAL:
             return ExternalNats(environ["NATS_URL"])
         case NatsChoice.CONTAINER:
-            return ContainerNats(folder, extra_config, environ)
+            return ContainerNats(folder, extra_config, max_store, environ)
         case NatsChoice.BINARY:
-            return BinaryNats.create(folder, logs=logs, extra_config=extra_config)
+            return BinaryNats.create(folder, logs=logs, extra_config=extra_config, max_store=max_store)

@@ -89,6 +89,7 @@ class Environment:
         folder: Path,
         *,
         rds_delay: float = RDS_DELAY,
+        bus_store: str | None = None,
         fsync: bool = False,
         crds: Path = CRDS,
         installation: Path = INSTALLATION,
@@ -99,7 +100,8 @@ class Environment:
         """Starts control plane, broker, AWS and PostgreSQL side by side, installs the CRDs and the services' identities.
 
         With ``nats_replicas``, or ``CONDUCTOR_NATS_REPLICAS`` in the environment, above 1 the broker is a cluster of so many
-        servers, and its streams are kept on all of them. Services are not started yet. Whatever fails is raised as it is, after the others were stopped.
+        servers, and its streams are kept on all of them. `bus_store`, such as `64MB`, limits what a lone one may store.
+        Services are not started yet. Whatever fails is raised as it is, after the others were stopped.
         """
         environ = os.environ if environ is None else environ
         progress = progress or Progress()
@@ -112,7 +114,7 @@ class Environment:
         with ThreadPoolExecutor() as pool, ExitStack() as undo:
             config = users.config if users else ""
             replicas = nats_replicas or int(environ.get("CONDUCTOR_NATS_REPLICAS") or 1)
-            nats = pool.submit(_start_broker, folder / "nats", replicas, environ, logs, config)
+            nats = pool.submit(_start_broker, folder / "nats", replicas, environ, logs, config, bus_store)
             undo.callback(_stop_if_started, nats)
             aws = pool.submit(start_aws, logs, environ=environ, rds_delay=rds_delay)
             undo.callback(_stop_if_started, aws)
@@ -285,10 +287,15 @@ class Environment:
 
 
 def _start_broker(
-    folder: Path, replicas: int, environ: Mapping[str, str], logs: Path, extra_config: str
+    folder: Path,
+    replicas: int,
+    environ: Mapping[str, str],
+    logs: Path,
+    extra_config: str,
+    max_store: str | None,
 ) -> Nats:
     if replicas == 1 or environ.get("NATS_URL"):
-        return start_nats(folder, environ=environ, logs=logs, extra_config=extra_config)
+        return start_nats(folder, environ=environ, logs=logs, extra_config=extra_config, max_store=max_store)
     return NatsCluster.create(folder, replicas, logs=logs, extra_config=extra_config)
 
 

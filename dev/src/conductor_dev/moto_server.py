@@ -5,7 +5,8 @@
 - ``GET /conductor/ready``: the instance's name, from ``--name``
 - ``POST /conductor/rds-delay?seconds=N``: how long creating, modifying and deleting take from now on
 - ``POST /conductor/throttle?calls=N&key=K``: the next N calls with that access key are refused as too many
-- ``POST /conductor/fault?kind=throttled|outage``: every call is refused so from now on; without a kind, none is
+- ``POST /conductor/fault?kind=throttled|outage&key=K``: every call is refused so from now on, or with a key those with
+  that access key; without a kind, none is
 - ``GET /conductor/rds-login?instance=N&username=U&password=P``: ``{"opens": true}`` if an instance takes them
 - ``GET /conductor/calls``: ``{"rds": {"CreateDBInstance": {"succeeded": 1, "refused": 0}}}``
 - ``POST /moto-api/reset``: moto's own: forgets everything but the calls
@@ -46,6 +47,7 @@ class StandIn:
         self._lock = threading.Lock()
         self._to_throttle: Counter[str] = Counter()
         self._fault: Fault | None = None
+        self._faulty_key: str | None = None
         self._calls: Counter[tuple[str, str, str]] = Counter()
 
     def __call__(self, request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -55,7 +57,7 @@ class StandIn:
             self._lifecycle.settle()
             key, service, action = _action_of(request)
             outcome = "refused"
-            fault = self._fault
+            fault = self._fault if self._faulty_key in (None, key) else None
             if action and self._to_throttle[key]:
                 self._to_throttle[key] -= 1
                 fault = Fault.THROTTLED
@@ -91,8 +93,9 @@ class StandIn:
             case "GET", "/conductor/rds-login":
                 answer = {"opens": _opens(parse_qs(request["QUERY_STRING"]))}
             case "POST", "/conductor/fault":
-                kind = parse_qs(request["QUERY_STRING"]).get("kind")
-                self._fault = Fault(kind[0]) if kind else None
+                query = parse_qs(request["QUERY_STRING"])
+                self._fault = Fault(query["kind"][0]) if "kind" in query else None
+                self._faulty_key = query["key"][0] if "key" in query else None
                 answer = {"kind": self._fault}
             case _:
                 start("404 Not Found", [])
