@@ -32,6 +32,11 @@ EVERYTHING: dict[str, Any] = {
     "nats": {"storage": {"className": "fast"}},
     "watcher": {"podLabels": {"a": "b"}, "podAnnotations": {"c": "d"}},
     "scheduler": {
+        "explain": {
+            "audiences": ["conductor-scheduler", "https://kubernetes.default.svc"],
+            "tls": {"secretName": "explain-tls"},
+            "networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]},
+        },
         "extraEnv": [{"name": "PYTHONWARNINGS", "value": "error"}],
         "config": {
             "regions": {"north-america": ["us-east-1"]},
@@ -106,6 +111,36 @@ def test_without_explanations_the_scheduler_asks_for_no_reviews(rendered_with: R
     assert not {"tokenreviews", "subjectaccessreviews"} & {
         name for rule in rules for name in rule["resources"]
     }
+
+
+def test_explanations_reach_a_network_only_with_a_certificate(rendered_with: Render):
+    def variables(values: dict[str, Any]) -> dict[str, str]:
+        pod = named(rendered_with(values), "Deployment", "conductor-scheduler")["spec"]["template"]["spec"]
+        return {each["name"]: each.get("value", "") for each in pod["containers"][0]["env"]}
+
+    plain = variables({})
+    assert plain["CONDUCTOR_EXPLAIN_ADDRESS"] == "127.0.0.1:8081"
+    assert "CONDUCTOR_EXPLAIN_TLS_DIR" not in plain
+    encrypted = variables({"scheduler": EVERYTHING["scheduler"]})
+    assert encrypted["CONDUCTOR_EXPLAIN_ADDRESS"] == "0.0.0.0:8081"
+    assert encrypted["CONDUCTOR_EXPLAIN_AUDIENCES"] == "conductor-scheduler,https://kubernetes.default.svc"
+    pod = named(rendered_with({"scheduler": EVERYTHING["scheduler"]}), "Deployment", "conductor-scheduler")
+    (mount,) = (
+        each
+        for each in pod["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+        if each["name"] == "explain-tls"
+    )
+    assert mount["mountPath"] == encrypted["CONDUCTOR_EXPLAIN_TLS_DIR"]
+
+
+@pytest.mark.parametrize(("peers", "ports"), [([], ["http"]), ([{"podSelector": {}}], ["http", "explain"])])
+def test_a_network_policy_lets_only_whom_it_names_ask_for_explanations(
+    rendered_with: Render, peers: list[Json], ports: list[str]
+):
+    values = {"scheduler": {"explain": {"networkPolicy": {"enabled": True, "from": peers}}}}
+    spec = named(rendered_with(values), "NetworkPolicy", "conductor-scheduler")["spec"]
+    assert [rule["ports"][0]["port"] for rule in spec["ingress"]] == ports
+    assert [rule.get("from") for rule in spec["ingress"]][1:] == [peers][: len(ports) - 1]
 
 
 @pytest.mark.parametrize("chart", RENDERED, ids=lambda chart: chart.name)

@@ -27,7 +27,11 @@ def test_a_named_resource_that_does_not_exist_is_waited_for_even_when_a_class_fi
 ):
     claim = make_claim(resourceName="later")
     decision = decide(claim, view_of(claim, make_class()), POLICY)
-    assert decision == Wait("ResourceNotFound", "resource later does not exist yet; waiting for it")
+    assert decision == Wait(
+        "ResourceNotFound",
+        "there is no resource later for claims of namespace team-a: it does not exist yet, or is not for them; "
+        "waiting for it",
+    )
 
 
 def test_a_named_resource_is_bound_whatever_its_labels(make_claim, make_rds, view_of):

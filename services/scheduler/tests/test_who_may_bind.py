@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from conductor_model.namespaces import Namespace
 from conductor_scheduler.config import SchedulerConfig
 from conductor_scheduler.decide import Bind, Provision, Wait, decide, helped
+from conductor_scheduler.explain import explain
 from conductor_scheduler.framework import Change
 from conductor_scheduler.policy import Policy
 from conductor_scheduler.status import chosen
+from conductor_scheduler.view import Unreadable
 
 PRODUCTION = {"from": "Selector", "selector": {"matchLabels": {"tier": "production"}}}
 NOT_FOR_US = "is not for claims of namespace team-a"
@@ -44,13 +48,39 @@ def test_neither_resource_nor_class_that_is_for_others_is_chosen_or_named(
     )
 
 
-def test_a_claim_that_names_it_is_told_that_and_nothing_else(make_claim, make_rds, view_of, ref_to):
+def test_to_whom_names_it_what_is_forbidden_or_cannot_be_read_is_as_what_is_not_there(
+    make_claim, make_rds, view_of, ref_to
+):
     claim = make_claim(version="8.0", resourceName="rds")
-    holder = make_claim("holder")
-    for refs in ((), (ref_to(holder),)):
-        barred = make_rds("rds", refs=refs, allowedNamespaces={"from": "Same"}, ready=False)
-        waits = decided(claim, view_of(claim, holder, barred))
-        assert waits == Wait("ResourceDoesNotFit", f"0/1 fit: rds: {NOT_FOR_US}")
+    holder, barred = make_claim("holder"), {"allowedNamespaces": {"from": "Same"}, "ready": False}
+    unreadable = view_of(claim)
+    rds = make_rds("rds")
+    unreadable.put(rds.key, Unreadable(rds, "spec.engine: oracle is secret"))
+    views = [
+        view_of(claim),
+        view_of(claim, holder, make_rds("rds", **barred)),
+        view_of(claim, holder, make_rds("rds", refs=(ref_to(holder),), **barred)),
+        unreadable,
+    ]
+    told = {decided(claim, view) for view in views}
+    assert {each.reason for each in told} == {"ResourceNotFound"}
+    assert len(told) == 1
+    assert len({json.dumps(explain(claim, view, POLICY)) for view in views}) == 1
+
+
+def test_of_two_of_a_name_only_the_one_that_is_for_the_namespace_is_counted(make_claim, make_rds, view_of):
+    claim = make_claim(resourceName="rds")
+    ours = make_rds("rds")
+    elsewhere = ours.model_copy(
+        update={
+            "metadata": ours.metadata.model_copy(update={"namespace": "their-systems", "uid": "another"}),
+            "spec": make_rds(allowedNamespaces={"from": "Same"}).spec,
+        }
+    )
+    view = view_of(claim, ours, elsewhere)
+    bind = decided(claim, view)
+    assert (bind.concrete, bind.tally.total, bind.tally.barred) == (ours, 1, ())
+    assert "their-systems" not in json.dumps(explain(claim, view, POLICY))
 
 
 def test_a_place_that_is_reserved_for_it_is_no_way_in(make_claim, make_rds, view_of, ref_to):

@@ -225,7 +225,7 @@ spec:
             {{- end }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
-            {{- range .configMaps }}
+            {{- range concat (.configMaps | default list) (.secrets | default list) }}
             - {name: {{ .name }}, mountPath: {{ .path }}, readOnly: true}
             {{- end }}
             {{- if $usersSecret }}
@@ -237,6 +237,10 @@ spec:
         {{- range .configMaps }}
         - name: {{ .name }}
           configMap: {name: {{ .name }}}
+        {{- end }}
+        {{- range .secrets }}
+        - name: {{ .name }}
+          secret: {secretName: {{ .secret }}}
         {{- end }}
         {{- if $usersSecret }}
         - name: nats-user

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,21 +15,20 @@ from conductor_bus import Bus, BusConfig
 from conductor_kube import KubeClient, LeaderElector, Leadership
 from conductor_scheduler import VERSION
 from conductor_scheduler.config import ConfigError
-from conductor_scheduler.explain_http import (
-    Authorize,
-    ByReviews,
-    Explainer,
-    anybody,
-    lease_holder,
-    serve,
-)
+from conductor_scheduler.explain_access import AUDIENCE, Authorize, ByReviews, anybody
+from conductor_scheduler.explain_http import Explainer
+from conductor_scheduler.explain_server import Certificate, is_loopback, serve
 from conductor_scheduler.loop import KINDS, NotLeading, Scheduler
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.reload import PolicyFile
+from conductor_scheduler.standby import StandingBy
 from conductor_telemetry import Service, service
 
 log = logging.getLogger("conductor_scheduler")
 NAME = "conductor-scheduler"
+
+Explained = Callable[[Scheduler], AbstractAsyncContextManager[object]]
+"""What is entered while this replica leads: explanations are then given by what the scheduler itself sees."""
 
 
 def _now() -> datetime:
@@ -56,10 +55,10 @@ async def _schedule(here: Service, kube: KubeClient, policies: PolicyFile) -> No
         here.ready("bus", lambda: bus.connected)
         namespace = os.environ.get("CONDUCTOR_NAMESPACE", "conductor-system")
         elector = LeaderElector(kube, namespace=namespace, name=NAME)
-        async with _explaining(kube, namespace) as explainer, asyncio.TaskGroup() as tasks:
+        async with _explaining(kube, bus, policies) as explained, asyncio.TaskGroup() as tasks:
 
             async def lead(leadership: Leadership) -> None:
-                await _lead(here, kube, bus, policies, metrics, explainer, leadership)
+                await _lead(here, kube, bus, policies, metrics, explained, leadership)
 
             tasks.create_task(policies.follow(metrics))
             while True:
@@ -74,44 +73,65 @@ async def _lead(
     bus: Bus,
     policies: PolicyFile,
     metrics: Metrics,
-    explainer: Explainer,
+    explained: Explained,
     leadership: Leadership,
 ) -> None:
     metrics.leading.set(1)
     scheduler = Scheduler(kube, policies.policy, metrics, leading=leadership.still_leading, now=_now)
     stop_telling = policies.tell(scheduler.adopt)
-    explainer.lead(scheduler)
     here.ready("caught up", lambda: scheduler.caught_up)
     try:
-        await scheduler.run(bus.follow(KINDS))
+        async with explained(scheduler):
+            await scheduler.run(bus.follow(KINDS))
     except* NotLeading:
         log.warning("the lease may have passed on: standing by")
     finally:
-        explainer.stand_by()
         stop_telling()
         metrics.leading.set(0)
         here.ready("caught up", lambda: True)
 
 
 @asynccontextmanager
-async def _explaining(kube: KubeClient, namespace: str) -> AsyncIterator[Explainer]:
-    """The explanations, served if there is an address for them."""
+async def _explaining(kube: KubeClient, bus: Bus, policies: PolicyFile) -> AsyncIterator[Explained]:
+    """Explanations, served if there is an address for them, by what this replica sees as it stands by."""
     address = os.environ.get("CONDUCTOR_EXPLAIN_ADDRESS")
-    authorize: Authorize = ByReviews(kube)
-    if os.environ.get("CONDUCTOR_EXPLAIN_AUTHENTICATION") == "none":
-        if address is not None and not address.startswith(("127.0.0.1:", "localhost:", "[::1]:")):
-            raise ValueError("CONDUCTOR_EXPLAIN_AUTHENTICATION=none is for addresses of this machine alone")
-        authorize = anybody
-    explainer = Explainer(authorize, lease_holder(kube, namespace, NAME))
     if address is None:
-        yield explainer
+        yield lambda _: nullcontext()
         return
-    runner = await serve(explainer.application(), address)
+    explainer = Explainer(_authorize(kube, address))
+    folder = os.environ.get("CONDUCTOR_EXPLAIN_TLS_DIR")
+    certificate = Certificate(Path(folder)) if folder else None
+    runner = await serve(explainer.application(), address, certificate.context if certificate else None)
     log.info("explanations are served at %s", runner.addresses[0][:2])
+    standing_by = StandingBy(lambda: bus.follow(KINDS), lambda: policies.policy, explainer.look_through)
+
+    @asynccontextmanager
+    async def explained(scheduler: Scheduler) -> AsyncIterator[None]:
+        await standing_by.end()
+        explainer.look_through(scheduler)
+        try:
+            yield
+        finally:
+            standing_by.begin()
+
+    standing_by.begin()
+    renewal = asyncio.create_task(certificate.follow()) if certificate else None
     try:
-        yield explainer
+        yield explained
     finally:
+        if renewal is not None:
+            renewal.cancel()
+        await standing_by.end()
         await runner.cleanup()
+
+
+def _authorize(kube: KubeClient, address: str) -> Authorize:
+    if os.environ.get("CONDUCTOR_EXPLAIN_AUTHENTICATION") == "none":
+        if not is_loopback(address.rpartition(":")[0].strip("[]")):
+            raise ValueError("CONDUCTOR_EXPLAIN_AUTHENTICATION=none is for addresses of this machine alone")
+        return anybody
+    audiences = os.environ.get("CONDUCTOR_EXPLAIN_AUDIENCES", AUDIENCE)
+    return ByReviews(kube, [each.strip() for each in audiences.split(",") if each.strip()])
 
 
 def main() -> int:

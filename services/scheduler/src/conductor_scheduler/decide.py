@@ -19,7 +19,7 @@ from conductor_model.meta import KubeObject, ObjectMeta
 from conductor_model.refs import ObjectKey
 from conductor_model.resourceclass import ClassStatus, ResourceClass
 from conductor_scheduler.accounts import overdrawn_by, overdrawn_class
-from conductor_scheduler.framework import Candidate, Change, Refusal, Request
+from conductor_scheduler.framework import Candidate, Change, PluginFailed, Refusal, Request
 from conductor_scheduler.framework.evaluation import FRAMEWORK, NAMED, Evaluation, Judge, Tally
 from conductor_scheduler.framework.precedence import precedence
 from conductor_scheduler.framework.profile import Profile
@@ -97,7 +97,7 @@ def decide(
 ) -> Decision:
     """The one thing to do about a claim that exists and is not being deleted.
 
-    ``refused`` are candidates that the API server has refused for this claim: the next best is chosen.
+    ``refused`` are candidates that the API server has refused for this claim: the next best is chosen. Raises PluginFailed.
     """
     bound = view.bound_to(claim.uid)
     if bound:
@@ -154,10 +154,10 @@ def _schedule(claim: Claim, view: View, profile: Profile, refused: Mapping[Objec
     if unknown:
         names = ", ".join(f"requirements.{name}" for name in unknown)
         return Wait("UnknownRequirement", f"no enabled plugin understands {names}"[:SUMMARY_LENGTH])
-    for pre_filter in profile.pre_filters:
-        refusal = pre_filter.plugin.pre_filter(request)
-        if refusal is not None:
-            return Wait(refusal.reason, refusal.detail[:SUMMARY_LENGTH], frozenset({pre_filter.name}))
+    against = _pre_filter(request, profile)
+    if against is not None:
+        name, refusal = against
+        return Wait(refusal.reason, refusal.detail[:SUMMARY_LENGTH], frozenset({name}))
     evaluation = _evaluate(request, view, profile)
     for candidate in evaluation.ranked():
         if candidate.key in refused:
@@ -176,6 +176,17 @@ def _schedule(claim: Claim, view: View, profile: Profile, refused: Mapping[Objec
             else:
                 return Provision(candidate.source, made, evaluation.tally())
     return _wait(claim, view, evaluation.tally())
+
+
+def _pre_filter(request: Request, profile: Profile) -> tuple[str, Refusal] | None:
+    for each in profile.pre_filters:
+        try:
+            refusal = each.plugin.pre_filter(request)
+        except Exception as error:
+            raise PluginFailed(each.name, error) from error
+        if refusal is not None:
+            return each.name, refusal
+    return None
 
 
 def _evaluate(request: Request, view: View, profile: Profile) -> Evaluation:
@@ -208,7 +219,10 @@ def _count_full(evaluation: Evaluation, reason: str, full: Sequence[Candidate], 
 
 def _reserve(request: Request, candidate: Candidate, profile: Profile) -> tuple[str, Refusal] | None:
     for each in profile.reserves:
-        refusal = each.plugin.reserve(request, candidate)
+        try:
+            refusal = each.plugin.reserve(request, candidate)
+        except Exception as error:
+            raise PluginFailed(each.name, error) from error
         if refusal is not None:
             return each.name, refusal
     return None
@@ -231,12 +245,9 @@ def _wait(claim: Claim, view: View, tally: Tally) -> Wait:
         return Wait("NothingFits", summary(tally), tally.plugins)
     if tally.total:
         return Wait("ResourceDoesNotFit", summary(tally), tally.plugins)
-    for key, unreadable in sorted(view.unreadable.items()):
-        # It has a status of its own to say so; only the claim that asks for it is told.
-        if key.name == wanted and key.group_kind in CONCRETE_MODELS:
-            text = f"0/1 fit: {wanted}: is not valid: {unreadable.problem}"
-            return Wait("ResourceDoesNotFit", text[:SUMMARY_LENGTH])
-    return Wait("ResourceNotFound", f"resource {wanted} does not exist yet; waiting for it")
+    # The same whether it is not there, is for other namespaces, or cannot be read: that is not for everybody to know.
+    text = f"there is no resource {wanted} for claims of namespace {claim.metadata.namespace}: it does not exist yet, or is"
+    return Wait("ResourceNotFound", f"{text} not for them; waiting for it", tally.plugins)
 
 
 def summary(tally: Tally) -> str:
@@ -264,7 +275,7 @@ def nominated(claim: Claim, view: View, policy: Policy) -> ObjectKey | None:
     """
     profile, claim = policy.profile_for(claim), view.as_read(claim)
     request = Request(claim, view)
-    if any(each.plugin.pre_filter(request) is not None for each in profile.pre_filters):
+    if _pre_filter(request, profile) is not None:
         return None  # It may have none, whatever becomes free: a quota that is used up keeps nothing from others.
     judge = Judge(profile, request)
     best: tuple[float, tuple[str, str, str], ObjectKey] | None = None

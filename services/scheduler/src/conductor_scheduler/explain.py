@@ -41,10 +41,10 @@ def explain(claim: Claim, view: View, policy: Policy) -> dict[str, Any]:
     unnamed = Counter[str]()
     for candidate in _candidates(claim, view):
         barred = judge.barred(candidate.offer)
-        if barred is not None and claim.spec.resource_name is None:
-            unnamed[barred[1].detail] += 1
-        else:
+        if barred is None:
             verdicts.append(judge.verdict(candidate))
+        elif claim.spec.resource_name is None:
+            unnamed[barred[1].detail] += 1
     fit = sum(1 for verdict in verdicts if verdict.refusal is None)
     # Best first; then those that do not fit, in order.
     verdicts.sort(key=lambda verdict: (verdict.refusal is not None, *verdict.rank))

@@ -39,6 +39,7 @@ from conductor_scheduler.framework.precedence import precedence
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.policy import Policy
 from conductor_scheduler.settle import Settler
+from conductor_scheduler.standby import hear
 from conductor_scheduler.usage import accounted
 from conductor_scheduler.view import View, affected
 
@@ -108,6 +109,10 @@ class Scheduler:
         return self._settler.policy
 
     @property
+    def leading(self) -> bool:
+        return True
+
+    @property
     def caught_up(self) -> bool:
         return self._caught_up.is_set()
 
@@ -131,13 +136,10 @@ class Scheduler:
         key = message.key
         if message.deleted:
             self._told.pop(key, None)
-            held = self.view.get(key)
-            if held is not None and held.uid == message.uid:
-                self.view.forget(key)
-            return
-        self._told[key] = message.uid
+        else:
+            self._told[key] = message.uid
         try:
-            self.view.observe(key, message.data)
+            hear(self.view, message)
         except ValidationError as error:
             log.error("%s cannot be read at all: %d errors", key, error.error_count())
             return

@@ -34,7 +34,7 @@ from conductor_scheduler.decide import (
     decide,
     nominated,
 )
-from conductor_scheduler.framework import Refusal
+from conductor_scheduler.framework import PluginFailed, Refusal
 from conductor_scheduler.metrics import Metrics
 from conductor_scheduler.plugins.nomination import NAME as NOMINATION
 from conductor_scheduler.policy import Policy
@@ -156,7 +156,11 @@ class Settler:
         bound = self._view.bound_to(claim.uid)
         if any(self._view.is_assumed(concrete.key) for concrete in bound):
             return False  # The outcome of its binding is being found out; that marks the claim again.
-        decision = decide(claim, self._view, self.policy, self._refusals(claim))
+        try:
+            decision = decide(claim, self._view, self.policy, self._refusals(claim))
+        except PluginFailed as failure:
+            await self._tell_of(failure, claim)
+            raise  # It is tried again with growing pauses.
         self._metrics.attempts.labels(type(decision).__name__.lower()).inc()
         if not isinstance(decision, Wait):
             self.waiting.pop(claim.key, None)
@@ -175,6 +179,11 @@ class Settler:
             case Vanished():
                 await self._verify_vanished(claim, decision)
         return False
+
+    async def _tell_of(self, failure: PluginFailed, claim: Claim) -> None:
+        self.waiting[claim.key] = frozenset({failure.plugin})
+        message = f"{failure}; it is asked again with growing pauses, and the scheduler's log says more"
+        await self._report(claim, status.pending(claim, "PluginFailed", message, self._now()))
 
     async def _wait(self, claim: Claim, decision: Wait) -> None:
         self.waiting[claim.key] = decision.refused_by

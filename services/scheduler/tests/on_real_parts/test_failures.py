@@ -8,6 +8,7 @@ import pytest
 
 from conductor_kube import Conflict, Forbidden, Invalid, Throttled, Unavailable
 from conductor_scheduler import settle
+from conductor_scheduler.plugins.namespaces import Namespaces
 
 pytestmark = pytest.mark.integration
 
@@ -98,6 +99,29 @@ async def test_an_unexpected_error_about_one_claim_stops_no_other(world, monkeyp
         await world.bound_claim("unlucky")
     assert failed == 3
     assert "ZeroDivisionError: nobody thought of this" in caplog.text
+    await world.remove_all_rds()
+
+
+async def test_a_plugin_that_fails_is_named_on_the_claim_and_asked_again(world, monkeypatch):
+    """Without its traceback, and without holding up anybody else."""
+    mended = False
+
+    def bar_offer(_, request):
+        if request.claim.metadata.name == "unlucky" and not mended:
+            raise ZeroDivisionError("password=hunter2")
+
+    monkeypatch.setattr(Namespaces, "bar_offer", bar_offer)
+    world.create_class()
+    async with world.watching(), world.scheduling():
+        world.create_claim("unlucky")
+        world.create_claim("other")
+        await world.bound_claim("other")
+        waits = await world.waiting_claim(
+            "unlucky", reason="PluginFailed", message="plugin namespaces failed (ZeroDivisionError)"
+        )
+        assert "hunter2" not in str(waits["status"])
+        mended = True
+        await world.bound_claim("unlucky")
     await world.remove_all_rds()
 
 

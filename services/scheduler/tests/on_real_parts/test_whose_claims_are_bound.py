@@ -40,7 +40,7 @@ async def test_a_label_that_is_taken_away_takes_no_binding_with_it_and_gives_no_
         label(None)
         await world.until(lambda: not scheduler.view.labels_of(world.namespace).get("tier"))
         world.create_claim("second", resourceName="rds")
-        await world.waiting_claim("second", reason="ResourceDoesNotFit", message="is not for claims of")
+        await world.waiting_claim("second", reason="ResourceNotFound", message="or is not for them")
         await world.settled(scheduler)
     assert world.claim("first")["status"]["phase"] == "Bound"
 
@@ -60,10 +60,10 @@ async def test_a_class_serves_the_namespaces_that_it_is_for(world, label):
 
 async def test_where_namespaces_cannot_be_watched_that_is_said_and_the_rest_works(world):
     world.create_rds("by-label", allowedNamespaces=PRODUCTION)
-    world.create_claim("chooser", resourceName="by-label")
+    world.create_claim("chooser", requirements={"capacity": {"storage": "1Pi"}})
     world.create_rds("own", allowedNamespaces={"from": "Same"})
     world.create_claim("own", resourceName="own")
     kinds = [kind for kind in world.watched if kind != NAMESPACES]
     async with world.watching(kinds), world.scheduling():
-        await world.waiting_claim("chooser", reason="ResourceDoesNotFit", message="are not known")
+        await world.waiting_claim("chooser", reason="NothingFits", message="are not known")
         await world.bound_claim("own")

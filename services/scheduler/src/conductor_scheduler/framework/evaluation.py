@@ -8,20 +8,14 @@ is the same as asking everyone about each candidate, as ``verdict`` does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import TypeVar
 
 from conductor_scheduler.framework.candidate import Aspect, Candidate, Offer
 from conductor_scheduler.framework.index import Branch, Index, in_order
-from conductor_scheduler.framework.plugin import (
-    CandidateCheck,
-    CandidateRating,
-    OfferCheck,
-    OfferRating,
-    Refusal,
-    Request,
-)
+from conductor_scheduler.framework.plugin import PluginFailed, Refusal, Request
 from conductor_scheduler.framework.profile import Profile
 
 NAMED = 3
@@ -30,6 +24,11 @@ FRAMEWORK = "framework"
 """Who refuses a candidate that no plugin can judge."""
 _LARGEST = 100.0
 _SCORE = itemgetter(0)
+Asked = TypeVar("Asked", Offer, Candidate)
+Check = tuple[str, Callable[[Asked], Refusal | None]]
+"""Whose, and the check."""
+Rating = tuple[str, float, Callable[[Asked], float]]
+"""Whose, the weight, and the rating."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Evaluation:
         self._refusals.append((plugin, refusal, candidates))
 
     def bar(self, plugin: str, refusal: Refusal, count: int) -> None:
-        """Count candidates that are not to be named."""
+        """Count candidates that are not to be named, or none of those that are not to be told of at all."""
         self._barred.append((plugin, refusal, count))
 
     def turn_down(self, plugin: str, refusal: Refusal, candidate: Candidate) -> None:
@@ -133,7 +132,8 @@ class Evaluation:
         barred = Counter[str]()
         for plugin, refusal, count in self._barred:
             plugins.add(plugin)
-            barred[refusal.detail] += count
+            if count:
+                barred[refusal.detail] += count
         reasons = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
         fit = sum([len(group) for _, group in self._fitting]) - self._turned_down
         return Tally(
@@ -158,43 +158,52 @@ class _Level:
     """By which its branches differ."""
     known: frozenset[Aspect]
     """What all below it have in common."""
-    bars: list[tuple[str, OfferCheck]] = field(default_factory=list)
-    checks: list[tuple[str, OfferCheck]] = field(default_factory=list)
-    ratings: list[tuple[str, float, OfferRating]] = field(default_factory=list)
+    bars: list[Check[Offer]] = field(default_factory=list)
+    checks: list[Check[Offer]] = field(default_factory=list)
+    ratings: list[Rating[Offer]] = field(default_factory=list)
 
 
 class Judge:
-    """A profile's plugins, asked for what they have to say about one claim."""
+    """A profile's plugins, asked for what they have to say about one claim. Whatever is asked raises PluginFailed."""
 
     def __init__(self, profile: Profile, request: Request) -> None:
         self._explicit = request.explicit
-        self._bars: list[tuple[str, OfferCheck]] = []
-        self._offer_checks: list[tuple[str, OfferCheck]] = [(FRAMEWORK, _defect)]
-        self._checks: list[tuple[str, CandidateCheck]] = []
-        self._checks_of_vacant: list[tuple[str, CandidateCheck]] = []
-        self._ratings: list[tuple[str, float, CandidateRating]] = []
+        self._bars: list[Check[Offer]] = []
+        self._offer_checks: list[Check[Offer]] = [(FRAMEWORK, _defect)]
+        self._checks: list[Check[Candidate]] = []
+        self._checks_of_vacant: list[Check[Candidate]] = []
+        self._ratings: list[Rating[Candidate]] = []
         self._tree = [_Level((Aspect.VACANT,), frozenset({Aspect.VACANT}))]
-        for bar in profile.bars:
-            if (barred := bar.plugin.bar_offer(request)) is not None:
-                self._bars.append((bar.name, barred))
-                self._level(bar.looks_at).bars.append((bar.name, barred))
-        self._level((Aspect.DEFECT,)).checks.append((FRAMEWORK, _defect))
-        for offer_filter in profile.offer_filters:
-            if (offer_check := offer_filter.plugin.filter_offer(request)) is not None:
-                self._offer_checks.append((offer_filter.name, offer_check))
-                self._level(offer_filter.looks_at).checks.append((offer_filter.name, offer_check))
-        for each in profile.filters:
-            if (check := each.plugin.filter(request)) is not None:
-                self._checks.append((each.name, check))
-                if not getattr(each.plugin, "unless_vacant", False):
-                    self._checks_of_vacant.append((each.name, check))
-        for offer_score in profile.offer_scores:
-            if (offer_rating := offer_score.plugin.score_offer(request)) is not None:
-                rating_of = offer_score.name, offer_score.weight, offer_rating
-                self._earliest(offer_score.looks_at).ratings.append(rating_of)
-        for score in profile.scores:
-            if (rating := score.plugin.score(request)) is not None:
-                self._ratings.append((score.name, score.weight, rating))
+        asked = FRAMEWORK
+        try:
+            for bar in profile.bars:
+                asked = bar.name
+                if (barred := bar.plugin.bar_offer(request)) is not None:
+                    self._bars.append((asked, barred))
+                    self._level(bar.looks_at).bars.append((asked, barred))
+            self._level((Aspect.DEFECT,)).checks.append((FRAMEWORK, _defect))
+            for offer_filter in profile.offer_filters:
+                asked = offer_filter.name
+                if (offer_check := offer_filter.plugin.filter_offer(request)) is not None:
+                    self._offer_checks.append((asked, offer_check))
+                    self._level(offer_filter.looks_at).checks.append((asked, offer_check))
+            for each in profile.filters:
+                asked = each.name
+                if (check := each.plugin.filter(request)) is not None:
+                    self._checks.append((asked, check))
+                    if not getattr(each.plugin, "unless_vacant", False):
+                        self._checks_of_vacant.append((asked, check))
+            for offer_score in profile.offer_scores:
+                asked = offer_score.name
+                if (offer_rating := offer_score.plugin.score_offer(request)) is not None:
+                    rating_of = asked, offer_score.weight, offer_rating
+                    self._earliest(offer_score.looks_at).ratings.append(rating_of)
+            for score in profile.scores:
+                asked = score.name
+                if (rating := score.plugin.score(request)) is not None:
+                    self._ratings.append((asked, score.weight, rating))
+        except Exception as error:
+            raise PluginFailed(asked, error) from error
         self._asks_each = bool(self._ratings or self._checks_of_vacant)
         self._levels = tuple(level.aspects for level in self._tree)
         self._offer_ratings = [rating for level in self._tree for rating in level.ratings]
@@ -231,35 +240,27 @@ class Judge:
             if bars and (barred := _against(offer, bars)) is not None:
                 self._refuse_barred(evaluation, barred, branch)
                 continue
-            for name, check in checks:
-                refusal = check(offer)
-                if refusal is not None:
-                    evaluation.refuse(name, refusal, branch)
-                    break
+            if checks and (against := _against(offer, checks)) is not None:
+                evaluation.refuse(*against, branch)
+                continue
+            total = _rated(offer, ratings, score) if ratings else score
+            if not is_last:
+                self._judge_below(branch, depth + 1, total, evaluation)
+            elif self._asks_each or not branch.candidates[0].vacant:
+                self._judge_candidates(branch.candidates, total, evaluation)
             else:
-                total = score
-                for _, weight, rating in ratings:
-                    total += weight * _cut(rating(offer))
-                if not is_last:
-                    self._judge_below(branch, depth + 1, total, evaluation)
-                elif self._asks_each or not branch.candidates[0].vacant:
-                    self._judge_candidates(branch.candidates, total, evaluation)
-                else:
-                    evaluation.accept(total, branch.candidates)
+                evaluation.accept(total, branch.candidates)
 
     def _judge_candidates(
         self, candidates: Sequence[Candidate], score: float, evaluation: Evaluation
     ) -> None:
         """Of equal offers, ask what is to be asked about each candidate."""
         for candidate in candidates:
-            against = self._against_candidate(candidate)
+            against = _against(candidate, self._checks_of(candidate))
             if against is not None:
                 evaluation.refuse(*against, (candidate,))
-                continue
-            total = score
-            for _, weight, rating in self._ratings:
-                total += weight * _cut(rating(candidate))
-            evaluation.accept(total, (candidate,))
+            else:
+                evaluation.accept(_rated(candidate, self._ratings, score), (candidate,))
 
     def evaluate_each(self, candidates: Iterable[Candidate]) -> Evaluation:
         """The same of candidates that are in no index, one by one."""
@@ -284,41 +285,52 @@ class Judge:
         """One candidate's fate in full."""
         offer = candidate.offer
         against = self.barred(offer) or _against(offer, self._offer_checks)
-        against = against or self._against_candidate(candidate)
+        against = against or _against(candidate, self._checks_of(candidate))
         if against is not None:
             return Verdict(candidate, *against)
-        scores = [(name, weight, rating(offer)) for name, weight, rating in self._offer_ratings]
-        scores += [(name, weight, rating(candidate)) for name, weight, rating in self._ratings]
+        scores = _scores(offer, self._offer_ratings) + _scores(candidate, self._ratings)
         total = 0.0
         for _, weight, score in scores:
-            total += weight * _cut(score)
-        return Verdict(candidate, scores=tuple((name, _cut(score)) for name, _, score in scores), total=total)
+            total += weight * score
+        return Verdict(candidate, scores=tuple((name, score) for name, _, score in scores), total=total)
 
-    def _checks_of(self, candidate: Candidate) -> list[tuple[str, CandidateCheck]]:
+    def _checks_of(self, candidate: Candidate) -> list[Check[Candidate]]:
         return self._checks_of_vacant if candidate.vacant else self._checks
 
     def _refuse_barred(
         self, evaluation: Evaluation, barred: tuple[str, Refusal], group: Collection[Candidate]
     ) -> None:
-        if self._explicit:
-            evaluation.refuse(*barred, group)
-        else:
-            evaluation.bar(*barred, len(group))
+        """Of a resource that the claim names, not even that it is there."""
+        evaluation.bar(*barred, 0 if self._explicit else len(group))
 
-    def _against_candidate(self, candidate: Candidate) -> tuple[str, Refusal] | None:
-        for name, check in self._checks_of(candidate):
-            refusal = check(candidate)
+
+def _against(asked: Asked, checks: Iterable[Check[Asked]]) -> tuple[str, Refusal] | None:
+    """The first refusal, and whose it is."""
+    name = FRAMEWORK
+    try:
+        for name, check in checks:
+            refusal = check(asked)
             if refusal is not None:
                 return name, refusal
-        return None
-
-
-def _against(offer: Offer, checks: Iterable[tuple[str, OfferCheck]]) -> tuple[str, Refusal] | None:
-    for name, check in checks:
-        refusal = check(offer)
-        if refusal is not None:
-            return name, refusal
+    except Exception as error:
+        raise PluginFailed(name, error) from error
     return None
+
+
+def _rated(asked: Asked, ratings: Iterable[Rating[Asked]], total: float) -> float:
+    """The total with the weighted scores added, in this order: sums of fractions depend on it."""
+    name = FRAMEWORK
+    try:
+        for name, weight, rating in ratings:  # noqa: B007 - who was asked when it failed
+            total += weight * _cut(rating(asked))
+    except Exception as error:
+        raise PluginFailed(name, error) from error
+    return total
+
+
+def _scores(asked: Asked, ratings: Iterable[Rating[Asked]]) -> list[tuple[str, float, float]]:
+    """Whose, the weight, and the score."""
+    return [(name, weight, _rated(asked, [(name, 1.0, rating)], 0.0)) for name, weight, rating in ratings]
 
 
 def _defect(offer: Offer) -> Refusal | None:

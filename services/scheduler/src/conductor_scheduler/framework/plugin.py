@@ -19,6 +19,15 @@ from conductor_scheduler.framework.world import Change, World
 from conductor_scheduler.scales import Scales
 
 
+class PluginFailed(Exception):
+    """A plugin raised, which it never should; the cause is what it raised. The text is for the claim's author."""
+
+    def __init__(self, plugin: str, cause: Exception) -> None:
+        # Not the cause's own text: nobody knows what is in there.
+        super().__init__(f"plugin {plugin} failed ({type(cause).__name__})")
+        self.plugin = plugin
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a candidate does not suit a claim."""
@@ -74,8 +83,8 @@ class PreFilter(Protocol):
 class Bar(Protocol):
     """Says which candidates are not for the claim's author at all: neither to be had nor to be told of.
 
-    Asked before every filter, and of those that are full too; candidates that it refuses are counted and not named,
-    unless the claim names them itself.
+    Asked before every filter, and of those that are full too; candidates that it refuses are counted and not named. One
+    that the claim names itself is for its author as if it did not exist.
     """
 
     def bar_offer(self, request: Request) -> OfferCheck | None: ...

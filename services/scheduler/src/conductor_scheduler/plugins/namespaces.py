@@ -1,6 +1,6 @@
 """``allowedNamespaces``: whose claims a class or a resource is for.
 
-What is not for a claim's namespace is not named to it, unless it names it itself.
+What is not for a claim's namespace is not named to it; what it names itself is to it as if it did not exist.
 """
 
 from __future__ import annotations
