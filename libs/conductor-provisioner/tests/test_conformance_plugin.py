@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from conductor_provisioner.conformance.report import Result, Verdict, document, results_of
+
 pytest_plugins = ["pytester"]
 
 A_SUITE = """
@@ -81,3 +83,24 @@ def test_the_report_as_markdown_says_what_each_check_looks_for(pytester: pytest.
     written = (pytester.path / "docs" / "report.md").read_text()
     assert "| drift | FAILS: colour was altered, and the drift that observe names is [] |" in written
     assert "- **crash points**: The process dies after each step of a life" in written
+
+
+def test_a_report_keeps_the_columns_of_drivers_that_were_not_run(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(A_SUITE)
+    for chosen in ("drift or throttling", "TestRight and drift"):
+        pytester.runpytest_inprocess("--asyncio-mode=auto", "-k", chosen, "--conformance-report=report.md")
+    lines = (pytester.path / "report.md").read_text().splitlines()
+    assert "| behaviour | blind | reference |" in lines
+    assert "| drift | FAILS: colour was altered, and the drift that observe names is [] | holds |" in lines
+    assert "| throttling | holds | not run |" in lines
+
+
+def test_a_table_says_what_went_into_it() -> None:
+    results = [
+        Result("one", "drift", Verdict.HOLDS),
+        Result("one", "outage", Verdict.NOT_SIMULATED, "a | b: c"),
+        Result("two", "drift", Verdict.FAILS, "of two things: one"),
+    ]
+    read = results_of(document(results, {"drift": "It is seen.", "outage": "It is told."}))
+    assert sorted(read, key=lambda each: (each.driver, each.check)) == results

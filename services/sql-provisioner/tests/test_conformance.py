@@ -100,10 +100,10 @@ def subject_of() -> Iterator[Callable[[Engine, Mapping[str, Any]], Subject]]:
 class TestPostgreSQL(Conformance):
     @pytest.fixture
     def subject(self, postgres_engine: Postgres, subject_of: Callable[..., Subject]) -> Subject:
-        return subject_of(postgres_engine, {"driver": "sql: SQLDatabase on PostgreSQL"})
+        return subject_of(postgres_engine, {"driver": "SQLDatabase on PostgreSQL"})
 
 
 class TestMariaDB(Conformance):
     @pytest.fixture
     def subject(self, maria_engine: Maria, subject_of: Callable[..., Subject]) -> Subject:
-        return subject_of(maria_engine, {"driver": "sql: SQLDatabase on MariaDB"})
+        return subject_of(maria_engine, {"driver": "SQLDatabase on MariaDB"})
