@@ -71,8 +71,9 @@ format: $(STAMP) ## rewrite the sources as `make lint` wants them
 crds: $(STAMP) ## generate the CRDs and their reference from the models
 	@$(PY) -m conductor_model.crds deploy/helm/conductor-crds/templates
 	@$(PY) -m conductor_model.reference docs/api-reference.md
-	@PYTHONPATH=examples/provisioner-filesystem/src $(PY) -m conductor_model.crds \
-		examples/provisioner-filesystem/chart/crds --kinds provisioner_filesystem.kinds:KINDS
+	@PYTHONPATH=examples/provisioner-filesystem/src $(PY) -m conductor_provisioner.chart \
+		examples/provisioner-filesystem/chart --name filesystem-provisioner --module provisioner_filesystem \
+		--kinds provisioner_filesystem.kinds:KINDS
 
 .PHONY: manifests
 manifests: $(STAMP) ## render the charts with the real helm into deploy/manifests

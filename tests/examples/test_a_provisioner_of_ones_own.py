@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import os
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from conductor_dev.api import CONFIG_MAP, NAMESPACE, SECRET, Json, objects_in
 from conductor_dev.waiting import wait_until
-from conductor_model.crds import HEADER_OF_OTHERS, files
+from conductor_provisioner.chart import chart_files
 from provisioner_filesystem.kinds import DIRECTORY, FILESYSTEM_DIRECTORY, KINDS
 
 PATIENCE = 60.0
@@ -37,7 +38,7 @@ def test_a_claim_of_its_kind_becomes_a_directory_and_gives_it_back(installation:
 
     def claimed() -> Json | None:
         installation.env.check_parts()
-        found = api.get(DIRECTORY, team, "uploads")
+        found = api.get(DIRECTORY.type, team, "uploads")
         return found if ready(found) else None
 
     bound = wait_until("the claim is Ready", claimed, timeout=PATIENCE)["status"]["boundResource"]
@@ -53,11 +54,11 @@ def test_a_claim_of_its_kind_becomes_a_directory_and_gives_it_back(installation:
     assert path.stat().st_mode & 0o777 == 0o770
     (path / "a-file").write_text("ours")
 
-    api.delete(DIRECTORY, team, "uploads")
+    api.delete(DIRECTORY.type, team, "uploads")
 
     def gone() -> bool:
         installation.env.check_parts()
-        return api.find(FILESYSTEM_DIRECTORY, bound["namespace"], bound["name"]) is None
+        return api.find(FILESYSTEM_DIRECTORY.type, bound["namespace"], bound["name"]) is None
 
     wait_until("the directory's object is gone", gone, timeout=PATIENCE)
     assert list(volume.iterdir()) == []
@@ -78,6 +79,27 @@ def test_the_services_know_its_kinds_by_its_being_installed(installed: Path) -> 
     assert set(known[1]) - set(known[0]) == {"directories", "filesystemdirectories"}
 
 
-def test_its_crds_are_those_of_its_models(example: Path) -> None:
-    committed = {file.name: file.read_text() for file in (example / "chart" / "crds").iterdir()}
-    assert committed == files(KINDS, HEADER_OF_OTHERS), "README.md in the example's folder has the command"
+def test_its_chart_is_what_is_generated_from_its_kinds(example: Path) -> None:
+    generated = chart_files("filesystem-provisioner", "provisioner_filesystem", KINDS)
+    chart = example / "chart"
+    folders = (chart / "crds", chart / "templates")
+    committed = {
+        str(file.relative_to(chart)): file.read_text() for folder in folders for file in folder.iterdir()
+    }
+    assert committed == generated, "README.md in the example's folder has the command"
+
+
+def test_it_is_written_in_about_eighty_lines_of_code(example: Path) -> None:
+    """Imports included; docstrings, comments and empty lines not."""
+    written = 0
+    for file in (example / "src" / "provisioner_filesystem").glob("*.py"):
+        tree = ast.parse(file.read_text())
+        told = {
+            line
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        }
+        code = enumerate(file.read_text().splitlines(), start=1)
+        written += sum(1 for number, line in code if line.strip() and number not in told)
+    assert written <= 85

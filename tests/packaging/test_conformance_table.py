@@ -46,8 +46,13 @@ def test_every_driver_is_told_of_every_behaviour_and_none_fails(results: list[Re
 
 
 def test_a_suite_that_is_new_has_its_column() -> None:
-    sources = [*ROOT.glob("services/*/tests/test_conformance.py"), *ROOT.glob("examples/*/tests/test_conformance.py")]
-    classes = [name for each in sources for name in re.findall(r"^class (Test\w+)", each.read_text(), re.MULTILINE)]
+    sources = [
+        *ROOT.glob("services/*/tests/test_conformance.py"),
+        *ROOT.glob("examples/*/tests/test_conformance.py"),
+    ]
+    classes = [
+        name for each in sources for name in re.findall(r"^class (Test\w+)", each.read_text(), re.MULTILINE)
+    ]
     assert len(classes) == len(DRIVERS)
 
 
@@ -59,6 +64,4 @@ def test_every_point_was_tried_of_every_driver(results: list[Result], check: str
 def test_each_driver_bore_a_thousand_kills(results: list[Result]) -> None:
     kills = {each.driver: int(each.found.split()[0]) for each in results if each.check == "random kills"}
     assert all(number >= KILLS for number in kills.values()), kills
-    assert all(
-        each.found.endswith("0 leaked, 0 doubled") for each in results if each.check == "random kills"
-    )
+    assert all(each.found.endswith("0 leaked, 0 doubled") for each in results if each.check == "random kills")

@@ -31,9 +31,7 @@ class NatsCluster(Nats):
         self.monitoring_url = servers[0].monitoring_url
 
     @classmethod
-    def create(
-        cls, folder: Path, size: int, *, logs: Path | None = None, extra_config: str = ""
-    ) -> Self:
+    def create(cls, folder: Path, size: int, *, logs: Path | None = None, extra_config: str = "") -> Self:
         """Started, with a leader, and ready."""
         for attempt in range(1, ATTEMPTS + 1):
             cluster = cls(_servers(folder, size, logs or folder / "logs", extra_config))

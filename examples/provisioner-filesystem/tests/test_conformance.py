@@ -8,8 +8,9 @@ import pytest
 
 from conductor_provisioner.conformance import Conformance, Fault, NotSimulated, StandIn, Subject
 from conductor_provisioner.driver import Owner
-from provisioner_filesystem.driver import Directories, label
-from provisioner_filesystem.kinds import KINDS
+from conductor_provisioner.plain import PlainDrivers
+from provisioner_filesystem.driver import Directories
+from provisioner_filesystem.kinds import FILESYSTEM_DIRECTORY
 
 
 class Filesystem(StandIn):
@@ -38,7 +39,7 @@ class Filesystem(StandIn):
     async def foreign(self, name: str, owner: Owner | None) -> None:
         (self._volume / name).mkdir()
         if owner is not None:
-            label(self._volume / name).symlink_to(f"{owner.cluster_id}:{owner.uid}")
+            (self._volume / name / ".owner").symlink_to(owner.mark)
 
     async def fault(self, fault: Fault | None) -> None:
         away = self._root.with_name("unmounted")
@@ -56,8 +57,8 @@ class TestDirectories(Conformance):
         root = tmp_path / "root"
         return Subject(
             driver="filesystem",
-            kind=KINDS[1],
-            factory=Directories(root),
+            kind=FILESYSTEM_DIRECTORY,
+            factory=PlainDrivers(lambda _: Directories(root)),
             stand_in=Filesystem(root),
             spec={"volume": "fast", "mode": "0750"},
             changed={"mode": "0700"},

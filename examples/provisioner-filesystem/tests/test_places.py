@@ -4,22 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from conductor_provisioner import Account, Owner, Resource, Terminal
-from conductor_provisioner.testing import DirectCalls
-from provisioner_filesystem.driver import DirectoryDriver
-from provisioner_filesystem.kinds import FilesystemDirectorySpec, FilesystemDirectoryStatus
+from conductor_provisioner import Owner, Resource, Terminal
+from provisioner_filesystem.driver import Directories
+from provisioner_filesystem.kinds import Spec, Status
 
 
 @pytest.mark.parametrize("name", ["..", ".", ".other", "../slow", "/etc"])
-async def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "fast").mkdir()
-    driver = DirectoryDriver(tmp_path, Account(name="ambient", calls=DirectCalls()))
-    resource = Resource(
-        external_name=name,
-        owner=Owner("cluster", "uid", "team", "box"),
-        spec=FilesystemDirectorySpec(volume="fast"),
-        status=FilesystemDirectoryStatus(),
-    )
+    owner = Owner("cluster", "uid", "team", "box")
+    resource = Resource(external_name=name, owner=owner, spec=Spec(volume="fast"), status=Status())
 
     with pytest.raises(Terminal, match="holds no place"):
-        await driver.observe(resource)
+        Directories(tmp_path).look(resource)

@@ -1,13 +1,13 @@
 """Runs the provisioner: ``python -m provisioner_filesystem``, with the volumes under ``FILESYSTEM_ROOT``."""
 
 import os
-import sys
 from pathlib import Path
 
+from conductor_provisioner.plain import PlainDrivers
 from conductor_provisioner.provisioner import main
 from provisioner_filesystem.driver import Directories
-from provisioner_filesystem.kinds import FilesystemDirectory
+from provisioner_filesystem.kinds import FILESYSTEM_DIRECTORY
 
 if __name__ == "__main__":
-    root = Path(os.environ["FILESYSTEM_ROOT"])
-    sys.exit(main("filesystem-provisioner", {FilesystemDirectory: Directories(root)}, version="0.1.0"))
+    drivers = PlainDrivers(lambda _: Directories(Path(os.environ["FILESYSTEM_ROOT"])))
+    raise SystemExit(main("filesystem-provisioner", {FILESYSTEM_DIRECTORY.model: drivers}, version="0.1.0"))

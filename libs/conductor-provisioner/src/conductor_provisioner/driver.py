@@ -35,6 +35,16 @@ UID_TAG = "conductor.io/concrete-uid"
 OBJECT_TAG = "conductor.io/concrete"
 
 
+class Ownership(Enum):
+    """Whose an external resource is, by the tags that it carries."""
+
+    OURS = auto()
+    NOBODYS = auto()
+    """No owner's tags: it may be adopted, by annotation only."""
+    ANOTHERS = auto()
+    """Another object's, or another cluster's: never touched."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """The concrete resource that an external resource belongs to."""
@@ -58,6 +68,17 @@ class Owner:
 
     def owns(self, tags: Mapping[str, str]) -> bool:
         return tags.get(CLUSTER_TAG) == self.cluster_id and tags.get(UID_TAG) == self.uid
+
+    @property
+    def mark(self) -> str:
+        """The proof in one string, for what has room for no more."""
+        return f"{self.cluster_id}:{self.uid}"
+
+    def whose(self, mark: str | None) -> Ownership:
+        """Whose something with this mark is; None: it has none."""
+        if mark is None:
+            return Ownership.NOBODYS
+        return Ownership.OURS if mark == self.mark else Ownership.ANOTHERS
 
 
 class SecretData(Mapping[str, str]):
@@ -123,16 +144,6 @@ class Drift:
     repairable: bool = True
     """False: the cloud cannot change it in place; ``why`` tells a person what can be done."""
     why: str = ""
-
-
-class Ownership(Enum):
-    """Whose an external resource is, by the tags that it carries."""
-
-    OURS = auto()
-    NOBODYS = auto()
-    """No owner's tags: it may be adopted, by annotation only."""
-    ANOTHERS = auto()
-    """Another object's, or another cluster's: never touched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
