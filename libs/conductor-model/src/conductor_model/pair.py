@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, create_model
 
@@ -36,6 +36,20 @@ class Names:
         return v1alpha1(self.group, self.kind, self.plural)
 
 
+class Pair(NamedTuple):
+    """What an entry point of the group ``conductor.kinds`` names."""
+
+    claim: Kind
+    concrete: Kind
+
+    @property
+    def model(self) -> type[Concrete]:
+        """Of the concrete kind: what ``conductor_provisioner.provisioner.main`` takes a driver for."""
+        model: Any = self.concrete.model
+        found: type[Concrete] = model
+        return found
+
+
 def pair_of_kinds(
     provider: str,
     *,
@@ -44,18 +58,17 @@ def pair_of_kinds(
     spec: type[ConcreteSpec],
     status: type[ConcreteStatus],
     connection: Mapping[str, str],
-) -> tuple[Kind, Kind]:
-    """The claim kind and the concrete kind.
+) -> Pair:
+    """``connection``: the fields of ``status`` that an application is told once they have a value, each with a sentence on it.
 
-    ``connection``: the fields of ``status`` that an application is told once they have a value, by their Python names, each
-    with a sentence on it. They are no secrets.
+    They are no secrets.
     """
     missing = connection.keys() - status.model_fields.keys()
     if missing:
         raise ValueError(f"{status.__name__} has no field {', '.join(sorted(missing))}")
     keys = tuple(ConnectionKey(key, description) for key, description in connection.items())
     columns = tuple(Column(key.capitalize(), f".status.{key}") for key in connection)
-    return (
+    return Pair(
         claim_kind(claim.type, _claim(claim, keys), claim.short),
         concrete_kind(
             concrete.type,
