@@ -263,6 +263,19 @@ def test_people_may_use_every_kind_of_claim(rendered_with: Render, role: str):
     assert {(claim.gvk.group, claim.plural) for claim in claims} <= allowed
 
 
+def test_people_get_no_right_on_accounts_and_what_is_made_in_them_by_their_usual_roles(rendered_with: Render):
+    """Whoever may write a ProviderConfig can show the Secrets beside it to any server."""
+    gathered = [
+        each
+        for each in rendered_with({})
+        if any("aggregate-to" in label for label in each["metadata"].get("labels", {}))
+    ]
+    allowed = {resource for role in gathered for rule in role["rules"] for resource in rule["resources"]}
+    claims = {kind.type.plural for kind in OWN_KINDS if kind.role is Role.CLAIM}
+    assert gathered
+    assert allowed == claims
+
+
 @pytest.mark.parametrize("service", ["aws-provisioner", "gcp-provisioner", "sql-provisioner"])
 def test_a_provisioner_gets_secrets_in_the_named_namespaces_only(rendered_with: Render, service: str):
     objects = rendered_with({"concreteNamespaces": ["databases"]})

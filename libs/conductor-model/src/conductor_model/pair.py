@@ -59,7 +59,7 @@ def pair_of_kinds(
     status: type[ConcreteStatus],
     connection: Mapping[str, str],
 ) -> Pair:
-    """``connection``: the fields of ``status`` that an application is told once they have a value, each with a sentence on it.
+    """``connection``: the fields of ``status`` that an application is told once they have a value, each with a sentence.
 
     They are no secrets.
     """

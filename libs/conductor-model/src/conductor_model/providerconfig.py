@@ -92,9 +92,26 @@ class ServerTls(Model):
 class Server(Model):
     """A database server that exists."""
 
+    admission_rules = (
+        immutable("engine"),
+        # On another server nothing would be found of what was made, and deletions would leave it behind.
+        Rule(
+            "self.host == oldSelf.host && has(self.port) == has(oldSelf.port)"
+            " && (!has(self.port) || self.port == oldSelf.port)"
+            " || has(self.formerHosts) && oldSelf.host in self.formerHosts",
+            "host and port cannot be changed, for another server has other databases: if these have moved, add the former "
+            "host to formerHosts",
+        ),
+    )
+
     engine: ServerEngine
     host: HostName
     port: int | None = Field(None, ge=1, le=65535, description="Absent: the engine's usual one.")
+    former_hosts: tuple[HostName, ...] = Field(
+        (),
+        max_length=16,
+        description="Where the same databases were before: allows host and port to be changed.",
+    )
     tls: ServerTls | None = Field(
         None, description="Absent: encrypted where the server can, and not checked."
     )
@@ -107,6 +124,7 @@ class ProviderConfigSpec(Model):
         immutable("provider"),
         immutable_once_set("account"),
         immutable_once_set("region"),
+        Rule("!has(oldSelf.server) || has(self.server)", "server cannot be removed"),
     )
 
     provider: Word = Field(description="Whose provisioner works there: aws, gcp, sql.")
