@@ -100,7 +100,9 @@ def test_one_claim_alone_is_held_against_150_ms() -> None:
         assert reached("alone", alone=Alone(claims=20, latency=latency)) is expected
 
 
-def test_idleness_is_judged_with_a_thousand_claims_only_by_its_writes_and_the_busiest_and_largest_service() -> None:
+def test_idleness_is_judged_with_a_thousand_claims_only_by_its_writes_and_the_busiest_and_largest_service() -> (
+    None
+):
     lazy = usage(0, seconds=60)
     assert outcomes(idle=Idle(claims=999, usage=lazy)) == {}
     assert all(outcomes(idle=Idle(claims=1000, usage=lazy)).values())
