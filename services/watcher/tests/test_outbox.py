@@ -84,7 +84,12 @@ def registry() -> CollectorRegistry:
 class Term:
     """One leadership."""
 
-    over = False
+    in_doubt = False
+    asked = 0
+
+    def leading(self) -> bool:
+        self.asked += 1
+        return not self.in_doubt
 
 
 @pytest.fixture
@@ -94,9 +99,7 @@ def term() -> Term:
 
 @pytest.fixture
 async def outbox(bus: Bus, gate: Any, registry: CollectorRegistry, term: Term) -> AsyncIterator[Outbox]:
-    outbox = Outbox(
-        bus, gate, {}, Metrics(registry), lambda: datetime.now(UTC), leading=lambda: not term.over
-    )
+    outbox = Outbox(bus, gate, {}, Metrics(registry), lambda: datetime.now(UTC), leading=term.leading)
     running = asyncio.create_task(outbox.run())
     yield outbox
     gate.open()
@@ -240,11 +243,24 @@ async def test_an_object_that_is_too_large_for_the_bus_holds_up_no_other(
     assert registry.get_sample_value("conductor_messages_refused_total", {"kind": "MySQLInstance"}) == 1
 
 
-async def test_who_no_longer_leads_publishes_nothing(outbox: Outbox, gate: Gate, term: Term) -> None:
-    term.over = True
+async def test_who_may_no_longer_lead_publishes_nothing(
+    outbox: Outbox, gate: Gate, term: Term, until: Any
+) -> None:
+    term.in_doubt = True
     outbox.put(present(1))
-    await outbox.catch_up()
+    await until(lambda: term.asked > 2)
     assert gate.attempts == []
+
+
+async def test_what_was_heard_while_the_lease_was_in_doubt_is_published_when_it_is_renewed(
+    outbox: Outbox, bus: Bus, term: Term, until: Any
+) -> None:
+    term.in_doubt = True
+    outbox.put(present(1))
+    await until(lambda: term.asked > 0)
+    term.in_doubt = False
+    await outbox.catch_up()
+    assert await shown(bus) == ("1", False)
 
 
 async def test_an_object_that_came_and_went_unseen_leaves_a_tombstone_against_late_writes(

@@ -119,8 +119,10 @@ class Outbox:
         if not is_news(news, self.stream.get(news.key)):
             return True
         if not self._leading():
-            # Whoever leads now publishes it; this replica is about to be told.
-            return True
+            # Either another leads, and this replica is about to be told, or the renewal is only late: then it is
+            # still this one that must publish it.
+            await asyncio.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+            return False
         try:
             await self._publish(news)
         except Superseded as superseded:
