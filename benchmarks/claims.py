@@ -17,7 +17,7 @@ SYSTEM = "conductor-system"
 CLASS = "benchmark"
 CREATORS = 16
 MANAGER = "benchmark"
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds. What takes longer has come to a halt."""
 
 RESOURCE_CLASS_MANIFEST = {

@@ -12,7 +12,7 @@ _LABEL = 30
 
 
 def lines(figures: Figures) -> Iterator[str]:
-    for section in (_where, _alone, _bursts, _costs, _arrivals, _idle, _deletion, _many, _goals):
+    for section in (_where, _alone, _bursts, _bounds, _costs, _arrivals, _idle, _deletion, _many, _goals):
         found = list(section(figures))
         yield from found
         if found:
@@ -51,6 +51,16 @@ def _bursts(figures: Figures) -> Iterator[str]:
                 [f"{burst.per_second / raw.per_second:.2f}"],
                 f"   {raw.cpu_per_claim / burst.cpu_per_claim:.2f} by the CPU that a claim takes",
             )
+
+
+def _bounds(figures: Figures) -> Iterator[str]:
+    """What the cores allow, were they nobody else's."""
+    for burst in figures.bursts:
+        cpu, server = burst.cpu_per_claim, burst.usage.cpu.get("kube-apiserver", 0) / burst.claims
+        yield (
+            f"burst of {burst.claims}: a claim takes {1000 * cpu:.1f} ms of CPU in all, {server / cpu:.0%} of it "
+            f"kube-apiserver's: {figures.machine.cores} cores can make {figures.machine.cores / cpu:.0f} a second"
+        )
 
 
 def _costs(figures: Figures) -> Iterator[str]:

@@ -8,9 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.figures import Alone, Burst, Ceiling, Figures, Idle, Latency, Machine, Usage, percentile
-from benchmarks.goals import verdicts
+from benchmarks import report
+from benchmarks.figures import (
+    Alone,
+    Burst,
+    Ceiling,
+    Decisions,
+    Figures,
+    Idle,
+    Latency,
+    Machine,
+    Many,
+    ProvisionerFigures,
+    Round,
+    SchedulerFigures,
+    Usage,
+    percentile,
+)
+from benchmarks.goals import of_provisioner, of_scheduler, verdicts
 from benchmarks.phases import poisson
+from benchmarks.provisioner import pace
 
 MACHINE = Machine(
     cores=2, cpu="a CPU", memory=1, system="Linux", versions={}, commit="c", command="", began=""
@@ -100,9 +117,7 @@ def test_one_claim_alone_is_held_against_150_ms() -> None:
         assert reached("alone", alone=Alone(claims=20, latency=latency)) is expected
 
 
-def test_idleness_is_judged_with_a_thousand_claims_only_by_its_writes_and_the_busiest_and_largest_service() -> (
-    None
-):
+def test_idleness_is_judged_with_a_thousand_claims_only_by_writes_and_the_worst_service() -> None:
     lazy = usage(0, seconds=60)
     assert outcomes(idle=Idle(claims=999, usage=lazy)) == {}
     assert all(outcomes(idle=Idle(claims=1000, usage=lazy)).values())
@@ -120,3 +135,51 @@ def test_a_goal_that_was_not_measured_is_not_spoken_of() -> None:
 def test_figures_are_read_back_as_they_were_written() -> None:
     figures = Figures(machine=MACHINE, cloud="none", bursts=(burst(100, 20),))
     assert Figures.model_validate_json(figures.model_dump_json()) == figures
+
+
+def test_the_report_holds_a_burst_against_the_ceiling_and_says_what_the_cores_allow() -> None:
+    ceiling = Ceiling(claims=300, writes_per_claim=10, seconds=4, usage=usage(300, server=0.01))
+    figures = Figures(machine=MACHINE, cloud="", bursts=(burst(300, 30, server=0.02),), ceiling=ceiling)
+    told = "\n".join(report.lines(figures))
+    assert "burst of 300 / ceiling                0.40   0.50 by the CPU that a claim takes" in told
+    assert (
+        "a claim takes 20.0 ms of CPU in all, 100% of it kube-apiserver's: 2 cores can make 100 a second"
+        in told
+    )
+
+
+def test_the_pace_of_a_round_is_that_of_its_middle() -> None:
+    begun_late, steady = [20.0] * 10, [20 + number / 8 for number in range(80)]
+    at_the_end_alone = [30 + 2.0 * number for number in range(10)]
+    assert pace([*begun_late, *steady, *at_the_end_alone]) == pytest.approx(8, rel=0.02)
+
+
+def test_batches_do_not_change_the_pace() -> None:
+    moments = [2.0 * (number // 16) for number in range(320)]
+    assert pace(moments) == pytest.approx(8, rel=0.03)
+
+
+def test_goals_of_scheduler_and_provisioner_are_held_against_their_figures() -> None:
+    used = usage(10)
+    for four, expected in ((28.0, True), (27.9, False)):
+        rounds = tuple(
+            Round(replicas=replicas, resources=10, seconds=1, per_second=pace, usage=used)
+            for replicas, pace in ((1, 8.0), (4, four))
+        )
+        found = ProvisionerFigures(
+            machine=MACHINE, call_seconds=1, rounds=rounds, at_once=1, memory=1, threads=1
+        )
+        assert [each.reached for each in of_provisioner(found)] == [expected]
+    for rate, expected in ((1000.0, True), (999.0, False)):
+        same, different = (
+            Decisions(candidates=1000, offers=offers, classes=1, per_second=per_second, p50=1, p99=1)
+            for offers, per_second in ((50, rate), (1000, 1.0))
+        )
+        found = SchedulerFigures(machine=MACHINE, decisions=(same, different))
+        assert [each.reached for each in of_scheduler(found)] == [expected]
+
+
+def test_services_that_start_among_many_objects_shall_write_nothing_and_stay_small() -> None:
+    small, large = ({"scheduler": size * 2**20} for size in (300, 301))
+    assert all(outcomes(many=Many(objects=10_000, writes={}, memory=small)).values())
+    assert not any(outcomes(many=Many(objects=10_000, writes={"POST secrets": 1}, memory=large)).values())
