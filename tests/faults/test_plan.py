@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from plan import KILLS, Claim, Drop, Replace, Step, draw
+from plan import KILLS, Claim, Drop, Replace, Step, StripFinalizers, TwoAdmins, draw
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:
@@ -34,3 +34,15 @@ def test_only_claims_that_were_made_are_dropped_or_replaced() -> None:
                     alive.remove(name)
                 case Replace(name):
                     assert name in alive
+                case _:
+                    pass
+
+
+def test_people_meddle_only_with_what_is_there_before_the_episode_and_after_it() -> None:
+    alive: set[str] = set()
+    for episode in draw(9, kills=100):
+        before, coming = set(alive), {step.name for step in episode if isinstance(step, Claim)}
+        going = {step.name for step in episode if isinstance(step, Drop | Replace)}
+        alive = (alive | coming) - {step.name for step in episode if isinstance(step, Drop)}
+        meddled = {step.claim for step in episode if isinstance(step, TwoAdmins | StripFinalizers)}
+        assert meddled <= before - going

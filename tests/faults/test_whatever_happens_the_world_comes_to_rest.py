@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -13,18 +14,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
+import psycopg
 import pytest
-from checker import State, dead_letters, leaks, never_broken, unrest
+from botocore.exceptions import BotoCoreError, ClientError
+from checker import State, leaks, left_on_the_server, locked_out, never_broken, unrest
+from googleapiclient.errors import HttpError
 from plan import draw
 from world import World
 
-from conductor_dev.errors import ApiError
+from conductor_bus import Bus, DeadLetter
+from conductor_dev.errors import ApiError, NotReadyInTime
 from conductor_dev.waiting import wait_until
 
 KILLS = int(os.environ.get("CONDUCTOR_FAULT_KILLS", "6"))
 SEED = int(os.environ.get("CONDUCTOR_FAULT_SEED", "1"))
+REPLAY = f"make test-faults KILLS={KILLS} SEED={SEED}"
 REST_WITHIN = 120
 LOOK_EVERY = 0.5
+CANNOT_LOOK = (ApiError, OSError, psycopg.Error, BotoCoreError, ClientError, HttpError)
+"""What is looked at is being broken."""
 
 
 class Watchdog:
@@ -50,7 +58,7 @@ class Watchdog:
         while not self._over.wait(LOOK_EVERY):
             try:
                 state = State.of(self._world)
-            except (ApiError, OSError):
+            except CANNOT_LOOK:
                 continue
             self.broken += never_broken(state)
             self.checks += 1
@@ -58,41 +66,61 @@ class Watchdog:
 
 @pytest.mark.integration
 @pytest.mark.timeout(KILLS * 60 + 300)
-def test_whatever_happens_the_world_comes_to_rest(tmp_path: Path, record_property: object) -> None:
+def test_whatever_happens_the_world_comes_to_rest(tmp_path: Path) -> None:
     with World.start(tmp_path) as world:
         watchdog = Watchdog(world)
         recoveries: list[float] = []
         with watchdog.watching():
             for number, episode in enumerate(draw(SEED, kills=KILLS)):
+                when = f"episode {number}: {episode}; again with {REPLAY}"
                 world.play(episode)
                 began = time.monotonic()
                 world.mend()
-                _wait_for_rest(world, f"seed {SEED}, episode {number}: {episode}")
+                held_up_by = _wait_for_rest(world, when)
                 recoveries.append(time.monotonic() - began)
-                assert watchdog.broken == [], f"seed {SEED}, episode {number}"
+                print(f"episode {number}: at rest after {recoveries[-1]:.1f} s; last was {held_up_by}")
+                assert watchdog.broken == [], when
+                assert world.kubelet.restarts == [], when
         state = State.of(world)
-        assert leaks(world, state) == []
-        assert dead_letters(world) == 0
+        assert locked_out(world, state) == [], REPLAY
+        assert left_on_the_server(world, state) == 0, REPLAY
+        assert leaks(world, state) == [], REPLAY
+        assert asyncio.run(_dead_letters(world)) == [], REPLAY
         assert watchdog.checks > 0
         print(
-            f"\nseed {SEED}: {world.kills} kills, {len(world.wanted)} claims at the end, {watchdog.checks} checks, "
-            f"time to recover p50 {median(recoveries):.1f} s, p99 {_p99(recoveries):.1f} s"
+            f"\nseed {SEED}: {world.kills} kills, {world.claims} claims made, {len(world.wanted)} at the end, "
+            f"{watchdog.checks} checks, time to recover p50 {median(recoveries):.1f} s, p99 {_p99(recoveries):.1f} s"
         )
 
 
-def _wait_for_rest(world: World, when: str) -> None:
-    told = ""
+def _wait_for_rest(world: World, when: str) -> str:
+    """What was out of order until the last moment."""
+    told = "nothing"
 
     def at_rest() -> bool:
         nonlocal told
-        told = unrest(world, State.of(world)) or ""
-        return not told
+        try:
+            unresting = unrest(world, State.of(world))
+        except CANNOT_LOOK as error:
+            unresting = f"that it could not be looked at: {error}"
+        told = unresting or told
+        return unresting is None
 
     try:
         wait_until("the world comes to rest", at_rest, timeout=REST_WITHIN, interval=0.2)
-    except Exception as error:
+    except NotReadyInTime as error:
         raise AssertionError(f"{when}: {told}") from error
+    return told
+
+
+async def _dead_letters(world: World) -> list[DeadLetter]:
+    """None was poisoned."""
+    bus = await Bus.connect(world.env.nats_url, name="checker")
+    try:
+        return [letter async for letter in bus.dead_letters()]
+    finally:
+        await bus.close()
 
 
 def _p99(values: list[float]) -> float:
-    return quantiles(values, n=100)[98] if len(values) > 1 else values[0]
+    return quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else values[0]
