@@ -13,6 +13,8 @@ from enum import StrEnum
 from itertools import chain
 
 REPLICAS = 2
+FREEZES = (1.0, 4.0, 8.0)
+"""Seconds: within a lease and a lock, beyond a lease (3), beyond a lock (5)."""
 NEIGHBOURS = {
     "watcher": ("api", "bus"),
     "scheduler": ("api", "bus"),
@@ -279,7 +281,7 @@ def _kill(rng: random.Random, _: Sequence[str]) -> Step:
 
 
 def _freeze(rng: random.Random, _: Sequence[str]) -> Step:
-    return Freeze(rng.choice(SERVICES), rng.randrange(REPLICAS), rng.choice([1.0, 4.0, 12.0]))
+    return Freeze(rng.choice(SERVICES), rng.randrange(REPLICAS), rng.choice(FREEZES))
 
 
 def _bad_network(rng: random.Random, _: Sequence[str]) -> Step:

@@ -38,6 +38,8 @@ SYSTEM = "conductor-system"
 TEAM = "faults"
 TOO_MANY = 429
 BUS_STORE = "64MB"
+SETTLE_DELETED = 1.5 * max(plan.FREEZES)
+"""Seconds that a create may come late. A cluster grants 90; whoever is frozen for longer leaves what the sweep tells of."""
 Found = TypeVar("Found")
 LEASE = ResourceType(GroupVersionKind("coordination.k8s.io", "v1", "Lease"), "leases")
 _CLOCK = Path(__file__).parent / "clock"
@@ -361,6 +363,9 @@ class World:
         rewritten.touch(mode=0o600)
         rewritten.write_text(yaml.safe_dump(kubeconfig))
         variables = {"KUBECONFIG": str(rewritten), "NATS_URL": self.proxies[service, "bus"].url("nats")}
+        if service.endswith("-provisioner"):
+            cloud = service.removesuffix("-provisioner").upper()
+            variables[f"CONDUCTOR_{cloud}_SETTLE_DELETED"] = f"{SETTLE_DELETED:g}s"
         match service:
             case "aws-provisioner":
                 variables["AWS_ENDPOINT_URL"] = self.proxies[service, "cloud"].url("http")
