@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from offers import NOBODY, Server, plain
 from plan import Place
 from world import SYSTEM, TEAM, World
 
+from conductor_bus import Bus
 from conductor_dev.api import CONFIG_MAP, SECRET, SERVICE, Json
 from conductor_model.kinds import MYSQL_INSTANCE, POSTGRESQL_INSTANCE
 from conductor_model.refs import GroupVersionKind, ResourceType
@@ -139,6 +141,19 @@ def leaks(world: World, state: State) -> list[str]:
     }
     assert passwords, "there is nothing that could leak"
     return [where for where, text in told.items() if any(password in text for password in passwords)]
+
+
+def dead_letters(world: World) -> int:
+    """How many messages ended in the dead-letter stream: none was poisoned, so none should."""
+    return asyncio.run(_dead_letters(world.env.nats_url))
+
+
+async def _dead_letters(url: str) -> int:
+    bus = await Bus.connect(url, name="checker")
+    try:
+        return len([letter async for letter in bus.dead_letters()])
+    finally:
+        await bus.close()
 
 
 def _not_as_specified(world: World, bound: dict[str, Json], by_uid: dict[str, Json]) -> Iterator[str]:

@@ -50,7 +50,7 @@ class Claim:
     """A claim is made."""
 
     name: str
-    place: Place
+    place: Place = Place.AWS
 
 
 @dataclass(frozen=True)

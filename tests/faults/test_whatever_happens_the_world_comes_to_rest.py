@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -17,12 +16,11 @@ from statistics import median, quantiles
 import psycopg
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from checker import State, leaks, left_on_the_server, locked_out, never_broken, unrest
+from checker import State, dead_letters, leaks, left_on_the_server, locked_out, never_broken, unrest
 from googleapiclient.errors import HttpError
 from plan import draw
 from world import World
 
-from conductor_bus import Bus, DeadLetter
 from conductor_dev.errors import ApiError, NotReadyInTime
 from conductor_dev.waiting import wait_until
 
@@ -85,7 +83,7 @@ def test_whatever_happens_the_world_comes_to_rest(tmp_path: Path) -> None:
         assert locked_out(world, state) == [], REPLAY
         assert left_on_the_server(world, state) == 0, REPLAY
         assert leaks(world, state) == [], REPLAY
-        assert asyncio.run(_dead_letters(world)) == [], REPLAY
+        assert dead_letters(world) == 0, REPLAY
         assert watchdog.checks > 0
         print(
             f"\nseed {SEED}: {world.kills} kills, {world.claims} claims made, {len(world.wanted)} at the end, "
@@ -111,15 +109,6 @@ def _wait_for_rest(world: World, when: str) -> str:
     except NotReadyInTime as error:
         raise AssertionError(f"{when}: {told}") from error
     return told
-
-
-async def _dead_letters(world: World) -> list[DeadLetter]:
-    """None was poisoned."""
-    bus = await Bus.connect(world.env.nats_url, name="checker")
-    try:
-        return [letter async for letter in bus.dead_letters()]
-    finally:
-        await bus.close()
 
 
 def _p99(values: list[float]) -> float:
