@@ -29,7 +29,13 @@ from conductor_dev.api import CONFIG_MAP, SECRET, SERVICE
 from conductor_dev.broker import BinaryNats
 from conductor_dev.waiting import wait_until
 from conductor_kube.builtin import EVENTS, LEASES
-from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE
+from conductor_model.kinds import (
+    CLOUDSQL_INSTANCE,
+    MYSQL_INSTANCE,
+    POSTGRESQL_INSTANCE,
+    RDS_INSTANCE,
+    SQL_DATABASE,
+)
 
 STAYING = 16
 """Claims that are there from the beginning to the end."""
@@ -37,10 +43,13 @@ REST_WITHIN = 180
 TOMBSTONE_SECONDS = 60
 """A day, elsewhere: the streams would grow for that long before anything aged out of them."""
 MEGABYTE = 2**20
-KINDS = (MYSQL_INSTANCE, RDS_INSTANCE, SECRET, CONFIG_MAP, SERVICE, LEASES, EVENTS)
+KINDS = (
+    *(MYSQL_INSTANCE, POSTGRESQL_INSTANCE, RDS_INSTANCE, CLOUDSQL_INSTANCE, SQL_DATABASE),
+    *(SECRET, CONFIG_MAP, SERVICE, LEASES, EVENTS),
+)
 ALLOWED = {"memory": 8 * MEGABYTE, "files": 4, "messages": 60, "bytes": 256 * 1024, "objects": 0.5}
 """What is noise, by what is measured; of messages and bytes, the tombstones of a minute come and go."""
-JUDGED = ("watcher", "scheduler", "aws-provisioner", "secrets-writer", "nats-server")
+JUDGED = (*plan.SERVICES, "nats-server")
 """The others' memory and files are Kubernetes' or the stand-in's: they are shown."""
 UNJUDGED_KINDS = (EVENTS,)
 """Kubernetes keeps them for an hour."""
@@ -65,9 +74,14 @@ def gentle(step: plan.Step) -> plan.Step:
             return plan.Kill(service, plan.REPLICAS - 1, away)
         case plan.KillBus(away):
             return plan.FreezeBus(away + 0.5)
+        case plan.DeleteStreams():
+            return plan.FreezeBus(0.5)
+        case plan.BreakDisk(seconds):
+            return plan.FillBus(seconds)
         case plan.KillApiServer():
             return plan.Compact()
-    return step
+        case _:
+            return step
 
 
 def rounds(seed: int) -> Iterator[list[plan.Step]]:
@@ -126,7 +140,9 @@ def soak(world: World, seconds: float, seed: int) -> dict[Measure, list[Sample]]
         world.mend()
         wait_for_rest(world)
         assert (broken := never_broken(State.of(world))) == [], f"round {number}: {broken}"
-        world.play(tuple(plan.Drop(name) for name in sorted(world.wanted - {each.name for each in staying})))
+        world.play(
+            tuple(plan.Drop(name) for name in sorted(world.wanted.keys() - {each.name for each in staying}))
+        )
         wait_for_rest(world)
         at = time.monotonic() - began
         for measure, value in measured(world).items():

@@ -167,19 +167,21 @@ class World:
     def _begin_of_people(self, step: plan.OfPeople) -> Callable[[], None] | None:
         match step:
             case plan.Claim(name, place):
-                self.wanted[name] = self.offers[place]
-                self._patiently(lambda: self._claim(name))
+                self._patiently(lambda: self._claim(name, self.offers[place]))
             case plan.Drop(name):
                 offer = self.wanted.pop(name)
                 self._patiently(lambda: self.env.api.delete(offer.claim, TEAM, name))
             case plan.Replace(name):
-                return lambda: self._replace(name)
+                offer = self.wanted[name]
+                return lambda: self._replace(name, offer)
             case plan.ReplaceClass(place):
                 return lambda: self._replace_class(self.offers[place])
             case plan.TwoAdmins(claim):
-                return lambda: self._two_admins(claim)
+                offer = self.wanted[claim]
+                return lambda: self._two_admins(claim, offer)
             case plan.StripFinalizers(claim):
-                return lambda: self._edit(claim, {"metadata": {"finalizers": None}})
+                offer = self.wanted[claim]
+                return lambda: self._edit(claim, offer, {"metadata": {"finalizers": None}})
         return None
 
     def _harm_bus(self, step: plan.OfTheBus) -> None:
@@ -241,8 +243,8 @@ class World:
                 self._set_clock(service, replica, seconds)
         return None
 
-    def _claim(self, name: str) -> None:
-        offer = self.wanted[name]
+    def _claim(self, name: str, offer: Offer) -> None:
+        self.wanted[name] = offer
         body = {
             "apiVersion": offer.claim.gvk.api_version,
             "kind": offer.claim.gvk.kind,
@@ -253,11 +255,10 @@ class World:
         with suppress_status(409):
             self.env.api.create(offer.claim, TEAM, body)
 
-    def _replace(self, name: str) -> None:
-        kind = self.wanted[name].claim
-        self._patiently(lambda: self.env.api.delete(kind, TEAM, name))
-        self._patiently(lambda: self.env.api.wait_gone(kind, TEAM, name, timeout=60))
-        self._patiently(lambda: self._claim(name))
+    def _replace(self, name: str, offer: Offer) -> None:
+        self._patiently(lambda: self.env.api.delete(offer.claim, TEAM, name))
+        self._patiently(lambda: self.env.api.wait_gone(offer.claim, TEAM, name, timeout=60))
+        self._patiently(lambda: self._claim(name, offer))
 
     def _replace_class(self, offer: Offer) -> None:
         self._patiently(lambda: self.env.api.delete(RESOURCE_CLASS, SYSTEM, offer.place))
@@ -316,20 +317,18 @@ class World:
         unfinished.write_text(str(seconds))
         unfinished.replace(file)
 
-    def _two_admins(self, claim: str) -> None:
+    def _two_admins(self, claim: str, offer: Offer) -> None:
         with ThreadPoolExecutor(2) as both:
-            list(both.map(lambda who: self._administrate(claim, who), ("anna", "ben")))
+            list(both.map(lambda who: self._administrate(claim, offer, who), ("anna", "ben")))
 
-    def _administrate(self, claim: str, who: str) -> None:
+    def _administrate(self, claim: str, offer: Offer, who: str) -> None:
         for days in (1, 3):
             annotations = {f"example.org/{who}": str(days)}
-            self._edit(
-                claim, {"metadata": {"annotations": annotations}, "spec": self.wanted[claim].change(days)}
-            )
+            self._edit(claim, offer, {"metadata": {"annotations": annotations}, "spec": offer.change(days)})
 
-    def _edit(self, claim: str, patch: Json) -> None:
+    def _edit(self, claim: str, offer: Offer, patch: Json) -> None:
         """Changes the claim's resource, if it has one by now."""
-        kind = self.wanted[claim].resource
+        kind = offer.resource
         for found in self._patiently(lambda: self.env.api.list(kind, SYSTEM)):
             if claim in [ref["name"] for ref in found["spec"].get("claimRefs", [])]:
                 change = partial(self.env.api.merge_patch, kind, SYSTEM, found["metadata"]["name"])
