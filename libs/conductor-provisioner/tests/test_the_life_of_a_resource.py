@@ -684,7 +684,7 @@ async def test_rights_that_are_missing_are_told_and_looked_for_again_soon_after(
     world.cluster.put(build())
     world.cluster.forbidden = frozenset({"secrets"})
 
-    assert await world.told() == RequeueAfter(30)
+    assert await world.told() == RequeueAfter(1)
 
     status, reason, message = world.condition("Synced")
     assert (status, reason) == ("False", "Forbidden")
@@ -698,6 +698,19 @@ async def test_rights_that_are_missing_are_told_and_looked_for_again_soon_after(
     world.cluster.forbidden = frozenset()
     await world.comes_to_rest()
     assert world.condition("Ready")[0] == "True"
+
+
+async def test_rights_are_looked_for_after_as_long_again_as_they_have_been_missing(
+    world: Any, build: Any
+) -> None:
+    world.cluster.put(build())
+    world.cluster.forbidden = frozenset({"secrets"})
+    await world.told()
+    again = []
+    for seconds in (1, 3, 60):
+        world.time += timedelta(seconds=seconds)
+        again.append(await world.told())
+    assert again == [RequeueAfter(1), RequeueAfter(4), RequeueAfter(30)]
 
 
 async def test_an_object_whose_secrets_were_never_ours_to_read_can_be_deleted(world: Any, build: Any) -> None:

@@ -23,7 +23,15 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from conductor_bus import Done, MalformedMessage, ObjectMessage, RequeueAfter, Work
 from conductor_kube import Forbidden, KubeError
 from conductor_model.annotations import PAUSED, PROVISIONER_FINALIZER, ROTATE_REQUESTED_AT
-from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus, Credentials, ManagementPolicy
+from conductor_model.concrete import (
+    Concrete,
+    ConcreteCondition,
+    ConcreteSpec,
+    ConcreteStatus,
+    Credentials,
+    ManagementPolicy,
+)
+from conductor_model.conditions import condition
 from conductor_provisioner import names
 from conductor_provisioner.calls import beginning_within
 from conductor_provisioner.cluster import Cluster, Overtaken, StoredCredentials
@@ -67,9 +75,9 @@ from conductor_provisioner.status import Seen, status_of, status_without_look, t
 TELL_AFTER_DELIVERIES = 3
 """A failure that passes is told in the status only when it has come back; most never do."""
 
-FORBIDDEN_AGAIN = 30.0
-"""Seconds. Rights that are missing may take a person, but an API server that has just started refuses everybody until it
-has read its roles, and nothing tells when it has."""
+FORBIDDEN_AGAIN = (1.0, 30.0)
+"""Seconds, at least and at most: as long again as it has been so. Rights that are missing may take a person, but an API
+server that has just started refuses everybody until it has read its roles, and nothing tells when it has."""
 
 FRESH_SECONDS = 10.0
 """For so long the API server's word on an object is good enough to create something for it."""
@@ -205,7 +213,8 @@ class ManagedReconciler(Generic[ConcreteT]):
             return await self._tell(round, _failure(error, Reason.REFUSED), Look.LATER)
         except Forbidden as error:
             log.info("%s: %s", round.concrete.key, error)
-            return await self._tell(round, _forbidden(round.concrete, error), FORBIDDEN_AGAIN)
+            again = _forbidden_again(round.concrete, self._now())
+            return await self._tell(round, _forbidden(round.concrete, error), again)
 
     async def _make(self, round: _Round[ConcreteT], problem: Synced | None) -> Answer:
         """Towards an external resource that is as the spec asks."""
@@ -585,6 +594,14 @@ def _bounded_soon(observed: Observation[Any]) -> Look | float:
 def _failure(error: ProviderError, reason: Reason) -> Synced:
     synced = out_of_sync(reason, str(error))
     return replace(synced, reason=error.reason) if error.reason is not None else synced
+
+
+def _forbidden_again(concrete: Concrete, now: datetime) -> float:
+    least, most = FORBIDDEN_AGAIN
+    told = condition(concrete.status.conditions, ConcreteCondition.SYNCED)
+    if told is None or told.reason != Reason.FORBIDDEN or told.last_transition_time is None:
+        return least
+    return min(most, max(least, (now - told.last_transition_time).total_seconds()))
 
 
 def _forbidden(concrete: Concrete, error: Forbidden) -> Synced:

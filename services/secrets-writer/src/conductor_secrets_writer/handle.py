@@ -42,7 +42,7 @@ from conductor_secrets_writer.instruments import Instruments, Outcome
 from conductor_secrets_writer.memory import Inputs, RecentWrites
 from conductor_secrets_writer.publish import ConnectionPublisher
 from conductor_secrets_writer.status import write_ready
-from conductor_secrets_writer.verdict import Collecting, InPlace, InTheWay, verdict_of
+from conductor_secrets_writer.verdict import Collecting, InPlace, InTheWay, verdict_of, again
 
 log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("conductor_secrets_writer")
@@ -154,7 +154,7 @@ class ClaimHandler:
                     return RequeueAfter(settings.collection_poll)
                 case InTheWay(reason, message):
                     await self._warn(claim, not_published(claim, reason, message))
-                    return RequeueAfter(settings.conflict_poll)
+                    return RequeueAfter(again(claim, reason, self._parts.now(), settings))
                 case InPlace():
                     await self._report(claim, available(claim))
             if published.left_behind:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from conductor_model.claims import Claim
+from conductor_model.claims import Claim, ClaimCondition
+from conductor_model.conditions import condition
 from conductor_secrets_writer.config import Settings
 from conductor_secrets_writer.decide import ReadyReason
 from conductor_secrets_writer.publish import BeingCollected, NameConflict, Published, Refusal
+
+_REFUSED_AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,20 @@ def verdict_of(published: Published, claim: Claim, now: datetime, settings: Sett
         f"Left by an earlier claim of this name, or being deleted: {names}. "
         "The cluster's garbage collector should remove it; delete it by hand if it does not.",
     )
+
+
+def again(claim: Claim, reason: ReadyReason, now: datetime, settings: Settings) -> float:
+    """Seconds until what is in the way is looked for again.
+
+    A refused write is tried after as long again as it has been refused: an API server that has just started refuses
+    everybody until it has read its roles.
+    """
+    if reason is not ReadyReason.WRITE_REFUSED:
+        return settings.conflict_poll
+    told = condition(claim.status.conditions, ClaimCondition.READY)
+    if told is None or told.reason != reason or told.last_transition_time is None:
+        return _REFUSED_AGAIN
+    return min(settings.conflict_poll, max(_REFUSED_AGAIN, (now - told.last_transition_time).total_seconds()))
 
 
 def _conflict(conflict: NameConflict) -> str:
