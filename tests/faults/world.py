@@ -370,6 +370,9 @@ class World:
                 variables["AWS_ENDPOINT_URL"] = self.proxies[service, "cloud"].url("http")
             case "gcp-provisioner":
                 variables["CONDUCTOR_GCP_ENDPOINT"] = self.proxies[service, "cloud"].url("http")
+            case "sql-provisioner":
+                # Its deletions wait for as long as a statement may take, too.
+                variables["CONDUCTOR_SQL_STATEMENT_TIMEOUT"] = "10"
             case _:
                 pass
         return variables

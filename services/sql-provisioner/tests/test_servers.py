@@ -131,3 +131,15 @@ def test_a_connection_that_ended_before_it_was_ended_is_no_fault_of_the_spec() -
     error = sort("DisableUsers", "shop", pymysql.err.OperationalError(1094, "Unknown thread id: 7"))
 
     assert isinstance(error, Transient)
+
+
+async def test_a_call_is_given_the_time_that_a_statement_may_take() -> None:
+    usual = await SQLServers.from_environment({}).open(account(LOGIN))
+    short = await SQLServers.from_environment({"CONDUCTOR_SQL_STATEMENT_TIMEOUT": "20"}).open(account(LOGIN))
+    assert (usual.call_seconds, short.call_seconds) == (130, 30)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2m", "soon"])
+def test_a_timeout_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="CONDUCTOR_SQL_STATEMENT_TIMEOUT"):
+        SQLServers.from_environment({"CONDUCTOR_SQL_STATEMENT_TIMEOUT": text})

@@ -42,7 +42,7 @@ from conductor_secrets_writer.instruments import Instruments, Outcome
 from conductor_secrets_writer.memory import Inputs, RecentWrites
 from conductor_secrets_writer.publish import ConnectionPublisher
 from conductor_secrets_writer.status import write_ready
-from conductor_secrets_writer.verdict import Collecting, InPlace, InTheWay, verdict_of, again
+from conductor_secrets_writer.verdict import Collecting, InPlace, InTheWay, again, verdict_of
 
 log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("conductor_secrets_writer")

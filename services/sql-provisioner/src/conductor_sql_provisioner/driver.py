@@ -33,7 +33,7 @@ from conductor_sql_provisioner.decide import (
 )
 from conductor_sql_provisioner.marks import Mark, Stage
 from conductor_sql_provisioner.names import Names, default_database, names_of, unusable
-from conductor_sql_provisioner.server import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, Address, Server
+from conductor_sql_provisioner.server import CONNECT_TIMEOUT, Address, Server
 from conductor_sql_provisioner.state import Found, Rewrite
 
 
@@ -50,9 +50,9 @@ class SQLDriver:
 
     credentials_from = CredentialsFrom.CLOUD
     recreates = False
-    call_seconds = float(CONNECT_TIMEOUT + STATEMENT_TIMEOUT)
 
     def __init__(self, address: Address, server: Server, *, new_password: Callable[[], str]) -> None:
+        self.call_seconds = float(CONNECT_TIMEOUT + address.statement_timeout)
         self._address = address
         self._server = server
         self._new_password = new_password

@@ -27,7 +27,6 @@ from conductor_sql_provisioner.mysql_steps import carry_out
 from conductor_sql_provisioner.names import Names, Slot
 from conductor_sql_provisioner.server import (
     CONNECT_TIMEOUT,
-    STATEMENT_TIMEOUT,
     TOO_MANY_CONNECTIONS,
     Address,
     Marked,
@@ -116,8 +115,8 @@ class MySQLServer:
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=STATEMENT_TIMEOUT,
-            write_timeout=STATEMENT_TIMEOUT,
+            read_timeout=self._address.statement_timeout,
+            write_timeout=self._address.statement_timeout,
         )
 
 

@@ -30,7 +30,6 @@ from conductor_sql_provisioner.names import Names, Slot
 from conductor_sql_provisioner.postgres_steps import Connection, carry_out, row
 from conductor_sql_provisioner.server import (
     CONNECT_TIMEOUT,
-    STATEMENT_TIMEOUT,
     TOO_MANY_CONNECTIONS,
     Address,
     Marked,
@@ -175,7 +174,7 @@ class PostgreSQLServer:
     async def _sorted(self, action: str, target: str, call: Callable[[], Awaitable[T]]) -> T:
         async def answered() -> T:
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT + STATEMENT_TIMEOUT):
+                async with asyncio.timeout(CONNECT_TIMEOUT + self._address.statement_timeout):
                     return await call()
             except TimeoutError:
                 raise Transient(action, target, "Timeout", "the server does not answer") from None
@@ -226,7 +225,7 @@ class PostgreSQLServer:
             gssencmode="disable",
             application_name="conductor",
             connect_timeout=CONNECT_TIMEOUT,
-            options=f"-c statement_timeout={STATEMENT_TIMEOUT}s",
+            options=f"-c statement_timeout={self._address.statement_timeout}s",
             autocommit=True,
         )
 

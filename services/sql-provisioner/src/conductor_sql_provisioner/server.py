@@ -32,6 +32,8 @@ class Address:
     """None: encrypted where the server can, and not checked."""
     certificates: str | None = None
     """The authorities to trust, as PEM; None: the system's."""
+    statement_timeout: int = STATEMENT_TIMEOUT
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Self
 
 from conductor_model.concrete import Endpoint
 from conductor_model.providerconfig import Server as ServerSettings
@@ -13,20 +15,34 @@ from conductor_provisioner.errors import Refused
 from conductor_sql_provisioner.driver import SQLDriver
 from conductor_sql_provisioner.mysql import MySQLServer
 from conductor_sql_provisioner.postgres import PostgreSQLServer
-from conductor_sql_provisioner.server import Address, Server
+from conductor_sql_provisioner.server import STATEMENT_TIMEOUT, Address, Server
 
 _USUAL_PORTS = {SQLEngine.POSTGRES: 5432, SQLEngine.MYSQL: 3306}
 _ENGINES: dict[SQLEngine, Callable[[Address, Calls], Server]] = {
     SQLEngine.POSTGRES: PostgreSQLServer,
     SQLEngine.MYSQL: MySQLServer,
 }
+_TIMEOUT_VARIABLE = "CONDUCTOR_SQL_STATEMENT_TIMEOUT"
 
 
 class SQLServers:
     """The factory of the drivers: one for each server. Nothing is opened before it is needed."""
 
+    def __init__(self, statement_timeout: int = STATEMENT_TIMEOUT) -> None:
+        self._statement_timeout = statement_timeout
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Raises ValueError that names the variable."""
+        text = environ.get(_TIMEOUT_VARIABLE)
+        if not text:
+            return cls()
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"{_TIMEOUT_VARIABLE}: {text!r} is not a number of seconds of at least 1")
+        return cls(int(text))
+
     async def open(self, account: Account) -> SQLDriver:
-        address = address_of(account)
+        address = replace(address_of(account), statement_timeout=self._statement_timeout)
         return SQLDriver(address, _ENGINES[address.engine](address, account.calls), new_password=new_password)
 
     async def close(self, driver: Driver[SQLDatabaseSpec, SQLDatabaseStatus]) -> None:
