@@ -27,7 +27,7 @@ from conductor_dev.waiting import wait_until
 KILLS = int(os.environ.get("CONDUCTOR_FAULT_KILLS", "6"))
 SEED = int(os.environ.get("CONDUCTOR_FAULT_SEED", "1"))
 REPLAY = f"make test-faults KILLS={KILLS} SEED={SEED}"
-REST_WITHIN = 120
+REST_WITHIN = 180
 LOOK_EVERY = 0.5
 CANNOT_LOOK = (ApiError, OSError, psycopg.Error, BotoCoreError, ClientError, HttpError)
 """What is looked at is being broken."""
