@@ -15,7 +15,16 @@ from conductor_bus import Done, ObjectMessage, RequeueAfter, Work
 from conductor_model.kind import Kind, Role, v1alpha1
 from conductor_model.providerconfig import PROVIDER_CONFIG, ProviderConfig
 from conductor_model.refs import ObjectKey
-from conductor_provisioner import Account, Retryable, SecretData, Tagged, Throttled, Transient
+from conductor_provisioner import (
+    Account,
+    NotLetIn,
+    Refused,
+    Retryable,
+    SecretData,
+    Tagged,
+    Throttled,
+    Transient,
+)
 from conductor_provisioner.accounts import RETIRED_SECONDS, SECRET_SECONDS, Accounts, ProviderConfigs
 from conductor_provisioner.calls import thread_pool
 from conductor_provisioner.configs import AMBIENT, Chosen, NoAccount, choose
@@ -181,6 +190,64 @@ def bench(build: Any) -> Any:
     made = Bench(build())
     yield made
     made.threads.shutdown(wait=False)
+
+
+class TestWrongCredentials:
+    @pytest.fixture
+    def box(self, bench: Bench, build: Any) -> Any:
+        bench.secrets["keys"] = ("7", SecretData({"token": "wrong"}))
+        bench.configs.put(config(auth={"source": "Secret", "secretRef": {"name": "keys"}}))
+        return build(providerConfigRef={"name": "one"})
+
+    async def test_they_are_tried_once_for_all_resources_until_the_secret_changes(
+        self, bench: Bench, box: Any
+    ) -> None:
+        opened = await bench.accounts.of(box)
+        calls, tried = opened.driver.account.calls, []
+
+        async def log_in() -> None:
+            tried.append(bench.secrets["keys"][1]["token"])
+            if tried[-1] == "wrong":
+                raise NotLetIn("LogIn", "x", "28P01", "wrong password")
+
+        for _ in range(5):
+            with pytest.raises(NotLetIn, match="wrong password"):
+                await calls.awaiting("LogIn", "x", log_in)
+        assert tried == ["wrong"]
+        bench.time += Limits().locked_out_pause
+        with pytest.raises(NotLetIn):
+            await calls.awaiting("LogIn", "x", log_in)
+        assert tried == ["wrong", "wrong"]
+
+        bench.secrets["keys"] = ("8", SecretData({"token": "right"}))
+        tried.clear()
+        await (await bench.accounts.of(box)).driver.account.calls.awaiting("LogIn", "x", log_in)
+        assert tried == ["right"]
+
+    async def test_a_driver_that_they_do_not_open_is_opened_when_they_change(
+        self, bench: Bench, box: Any
+    ) -> None:
+        open = bench.factory.open
+        tried: list[str] = []
+
+        async def incomplete(account: Account) -> Any:
+            assert account.secret is not None
+            tried.append(account.secret["token"])
+            if account.secret["token"] == "wrong":
+                raise Refused("Connect", account.name, "Incomplete", "it lacks a key", reason="Incomplete")
+            return await open(account)
+
+        bench.factory.open = incomplete  # type: ignore[method-assign]
+        for _ in range(3):
+            with pytest.raises(NotLetIn, match="lacks a key") as raised:
+                await bench.accounts.of(box)
+            assert raised.value.reason == "Incomplete"
+        assert tried == ["wrong"]
+
+        bench.secrets["keys"] = ("8", SecretData({"token": "right"}))
+        bench.time += SECRET_SECONDS
+        await bench.accounts.of(box)
+        assert tried == ["wrong", "right"]
 
 
 class TestDrivers:

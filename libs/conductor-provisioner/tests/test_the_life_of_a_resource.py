@@ -12,7 +12,7 @@ import pytest
 from conductor_bus import Done, MalformedMessage, RequeueAfter, Wake, Work
 from conductor_kube import Forbidden
 from conductor_model.annotations import IN_USE_FINALIZER, PROVISIONER_FINALIZER
-from conductor_provisioner.errors import Refused, Terminal, Throttled, Transient
+from conductor_provisioner.errors import NotLetIn, Refused, Terminal, Throttled, Transient
 
 SETTLE_DELETED = timedelta(seconds=60)
 LONGEST_CALL = timedelta(seconds=30)
@@ -193,6 +193,22 @@ async def test_what_a_slow_look_has_outdated_is_confirmed_again_before_a_create(
 
     assert "create" in world.cloud.made
     assert confirmed == [LONGEST_CALL.total_seconds()]
+
+
+async def test_an_account_that_lets_nobody_in_is_looked_at_again_soon_and_told_once(
+    world: Any, build: Any
+) -> None:
+    world.cluster.put(build())
+    await world.comes_to_rest()
+    versions = set()
+    for _ in range(3):
+        world.cloud.fails_next["observe"] = NotLetIn("observe", "box", "28P01", "wrong password")
+        assert await world.woken() == RequeueAfter(30)
+        versions.add(world.object.metadata.resource_version)
+    assert world.condition("Synced")[:2] == ("False", "RefusedByCloud")
+    assert len(versions) == 1
+    await world.woken()
+    assert world.condition("Synced")[0] == "True"
 
 
 async def test_a_deletion_waits_longer_where_calls_take_longer(world: Any, build: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conductor_aws_provisioner.errors import Answer, sort
-from conductor_provisioner import ProviderError, Refused, Terminal, Throttled, Transient
+from conductor_provisioner import NotLetIn, ProviderError, Refused, Terminal, Throttled, Transient
 
 
 def answer(code: str, http_status: int = 400, **headers: str) -> Answer:
@@ -20,7 +20,7 @@ def answer(code: str, http_status: int = 400, **headers: str) -> Answer:
         (answer("DBSubnetGroupNotFoundFault", 404), Terminal),
         (answer("DBSnapshotAlreadyExists"), Terminal),
         (answer("AccessDenied", 403), Refused),
-        (answer("InvalidClientTokenId", 403), Refused),
+        (answer("InvalidClientTokenId", 403), NotLetIn),
         (answer("InstanceQuotaExceeded"), Refused),
         (answer("Throttling"), Throttled),
         (answer("RequestLimitExceeded", 503), Throttled),

@@ -22,7 +22,7 @@ from conductor_dev.cloudsql.refusals import (
 )
 from conductor_dev.cloudsql.shapes import Problem
 from conductor_gcp_provisioner.errors import Answer, Conflict, NotFound, sort
-from conductor_provisioner.errors import ProviderError, Refused, Terminal, Throttled, Transient
+from conductor_provisioner.errors import NotLetIn, ProviderError, Refused, Terminal, Throttled, Transient
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -42,7 +42,7 @@ def sorted_answer(refusal: Refusal, style: ErrorStyle = ErrorStyle.ERRORS) -> Pr
         (Refusal(501, "notImplemented", "no"), Terminal),
         (no_room(), Refused),
         (Refusal(403, "notAuthorized", "The client is not authorized."), Refused),
-        (Refusal(401, "authError", "Invalid credentials"), Refused),
+        (Refusal(401, "authError", "Invalid credentials"), NotLetIn),
         (no_instance(), NotFound),
         (name_taken(), Conflict),
         (in_progress(), Conflict),

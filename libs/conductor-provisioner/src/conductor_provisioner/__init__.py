@@ -23,6 +23,7 @@ from conductor_provisioner.driver import (
 )
 from conductor_provisioner.errors import (
     NameRetired,
+    NotLetIn,
     ProviderError,
     Refused,
     Retryable,
@@ -40,6 +41,7 @@ __all__ = [
     "Driver",
     "DriverFactory",
     "NameRetired",
+    "NotLetIn",
     "Observation",
     "Owner",
     "Ownership",

@@ -22,6 +22,7 @@ from conductor_model.refs import GroupKind
 from conductor_provisioner.calls import AccountCalls
 from conductor_provisioner.configs import AMBIENT, Chosen, NoAccount, NotYet, choose
 from conductor_provisioner.driver import Account, Driver, DriverFactory, SecretData
+from conductor_provisioner.errors import NotLetIn, Refused
 from conductor_provisioner.gate import Gate, Limits
 from conductor_provisioner.managed import Opened
 from conductor_provisioner.metrics import Metrics
@@ -92,6 +93,8 @@ class _Place:
     calls: AccountCalls
     secrets: dict[str, tuple[float, str, SecretData]] = field(default_factory=dict)
     """By name: when it was read, its version, its entries."""
+    version: tuple[object, ...] = ()
+    """What the account was last resolved from."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ class Accounts:
         self._random = random
         self._places: dict[str, _Place] = {}
         self._open: dict[tuple[GroupKind, str], _Open] = {}
+        self._refused: dict[tuple[GroupKind, str], tuple[tuple[object, ...], float, NotLetIn]] = {}
+        """What kept a driver from being opened: of which version of its account, and when."""
         self._retired: list[tuple[float, _Open]] = []
         self._opening = asyncio.Lock()
 
@@ -151,6 +156,9 @@ class Accounts:
         place = self._place(identity, config)
         place.calls.check()
         account, version = await self._account(config, place)
+        if place.version != version:
+            place.version = version
+            place.calls.renewed()
         opened = self._open.get((kind, identity))
         if opened is None or opened.version != version:
             async with self._opening:
@@ -180,10 +188,19 @@ class Accounts:
         before = self._open.get((kind, identity))
         if before is not None and before.version == version:
             return before
-        factory = self._factories[kind]
-        opened = _Open(version, await factory.open(account), factory)
-        self._open[kind, identity] = opened
         now = self._monotonic()
+        refused = self._refused.get((kind, identity))
+        if refused is not None and refused[0] == version and now < refused[1] + SECRET_SECONDS:
+            raise refused[2]
+        factory = self._factories[kind]
+        try:
+            opened = _Open(version, await factory.open(account), factory)
+        except Refused as error:
+            said = NotLetIn(error.action, error.target, error.code, error.message, reason=error.reason)
+            self._refused[kind, identity] = (version, now, said)
+            raise said from error
+        self._refused.pop((kind, identity), None)
+        self._open[kind, identity] = opened
         if before is not None:
             self._retired.append((now, before))
         old = [each for since, each in self._retired if since + RETIRED_SECONDS < now]

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from opentelemetry import trace
 
-from conductor_provisioner.errors import ProviderError, Throttled
+from conductor_provisioner.errors import NotLetIn, ProviderError, Throttled
 from conductor_provisioner.gate import Gate, Limits, NoTurn, Turn
 from conductor_provisioner.metrics import Metrics
 
@@ -75,6 +75,10 @@ class AccountCalls:
         except ProviderError as error:
             self._count_held_back(error)
             raise
+
+    def renewed(self) -> None:
+        """Other credentials are used from now on."""
+        self._gate.renewed()
 
     async def awaiting(self, action: str, target: str, call: Callable[[], Awaitable[T]]) -> T:
         async with self._turn(action, target) as turn:
@@ -149,6 +153,7 @@ class AccountCalls:
 
     def _count_held_back(self, error: ProviderError) -> None:
         why = "outage"
-        if isinstance(error, Throttled | NoTurn):
-            why = "throttled" if isinstance(error, Throttled) else "busy"
+        for kind, called in ((Throttled, "throttled"), (NoTurn, "busy"), (NotLetIn, "locked out")):
+            if isinstance(error, kind):
+                why = called
         self._metrics.held_back(self._account, why)

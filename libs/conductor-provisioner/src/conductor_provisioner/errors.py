@@ -4,7 +4,8 @@
 
     ProviderError
     ├── Terminal            the spec must change; trying again is of no use
-    ├── Refused             the account must change: permissions, credentials, quota; looked at again at leisure
+    ├── Refused             the account must change: permissions, quota; looked at again at leisure
+    │   └── NotLetIn        its credentials are wrong, or too old; tried again soon, once for all resources
     ├── NameRetired         the external name cannot be used any more; ``successor`` can
     └── Retryable           nobody needs to do anything
         ├── Throttled       retry_after: seconds in which the account makes no call
@@ -45,6 +46,10 @@ class Terminal(ProviderError):
 
 class Refused(ProviderError):
     """The cloud refuses us, whatever the spec says: an administrator of the account must act."""
+
+
+class NotLetIn(Refused):
+    """The credentials that the account is entered with are not accepted. Nothing tells when they were set right there."""
 
 
 class NameRetired(ProviderError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from conductor_provisioner.errors import ProviderError, Retryable, Throttled, Transient
+from conductor_provisioner.errors import NotLetIn, ProviderError, Retryable, Throttled, Transient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,8 @@ class Limits:
     first_pause: float = 1.0
     longest_pause: float = 60.0
     """Seconds between two tries of a cloud that is down. A work queue's longest backoff is as long."""
+    locked_out_pause: float = 30.0
+    """Seconds between two tries with credentials that were not accepted. New ones are tried at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Gate:
         self._pause = 0.0
         self._last: Transient | None = None
         self._trying = False
+        self._locked_out_until = 0.0
+        self._locked_out: NotLetIn | None = None
 
     def check(self, action: str, target: str) -> None:
         """Raises Throttled or Transient while the account is left alone. Takes nothing."""
@@ -72,6 +76,10 @@ class Gate:
         """A call is going to be made, after a while. Raises as ``check`` does."""
         self.check(action, target)
         now = self._clock()
+        if now < self._locked_out_until and (refusal := self._locked_out) is not None:
+            raise NotLetIn(
+                refusal.action, refusal.target, refusal.code, refusal.message, reason=refusal.reason
+            )
         earned = (now - self._counted_at) * self._limits.rate
         self._tokens = min(float(self._limits.burst), self._tokens + earned)
         self._counted_at = now
@@ -100,9 +108,16 @@ class Gate:
                 self._last = error
             return
         self._failures, self._pause, self._down_until, self._last = 0, 0.0, 0.0, None
+        if isinstance(error, NotLetIn):
+            self._locked_out = error
+            self._locked_out_until = self._clock() + self._limits.locked_out_pause
         if isinstance(error, Throttled):
             self._quiet_until = max(self._quiet_until, self._clock() + error.retry_after)
             self._quiet_words = error
+
+    def renewed(self) -> None:
+        """Other credentials are used from now on."""
+        self._locked_out = None
 
     def abandoned(self, turn: Turn) -> None:
         """A call was cancelled: it tells nothing."""

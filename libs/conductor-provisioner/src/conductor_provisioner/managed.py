@@ -64,7 +64,15 @@ from conductor_provisioner.driver import (
     SlowCalls,
 )
 from conductor_provisioner.echoes import Echoes, same_wish
-from conductor_provisioner.errors import NameRetired, ProviderError, Refused, Retryable, Terminal, Transient
+from conductor_provisioner.errors import (
+    NameRetired,
+    NotLetIn,
+    ProviderError,
+    Refused,
+    Retryable,
+    Terminal,
+    Transient,
+)
 from conductor_provisioner.metrics import Metrics
 from conductor_provisioner.outcome import IN_SYNC, Reason, Synced, out_of_sync
 from conductor_provisioner.pacing import Look, PollIntervals, next_look, seconds_until
@@ -78,6 +86,9 @@ TELL_AFTER_DELIVERIES = 3
 FORBIDDEN_AGAIN = (1.0, 30.0)
 """Seconds, at least and at most: as long again as it has been so. Rights that are missing may take a person, but an API
 server that has just started refuses everybody until it has read its roles, and nothing tells when it has."""
+
+LOCKED_OUT_AGAIN = 30.0
+"""Seconds. Nothing tells when an account's Secret was set right; until then the look costs no call, and no write."""
 
 FRESH_SECONDS = 10.0
 """For so long the API server's word on an object is good enough to create something for it."""
@@ -210,7 +221,8 @@ class ManagedReconciler(Generic[ConcreteT]):
         except Terminal as error:
             return await self._tell(round, _failure(error, Reason.INVALID_SPEC), Look.LATER)
         except Refused as error:
-            return await self._tell(round, _failure(error, Reason.REFUSED), Look.LATER)
+            look = LOCKED_OUT_AGAIN if isinstance(error, NotLetIn) else Look.LATER
+            return await self._tell(round, _failure(error, Reason.REFUSED), look)
         except Forbidden as error:
             log.info("%s: %s", round.concrete.key, error)
             again = _forbidden_again(round.concrete, self._now())

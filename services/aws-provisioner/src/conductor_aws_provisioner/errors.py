@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from conductor_provisioner import ProviderError, Refused, Terminal, Throttled, Transient
+from conductor_provisioner import NotLetIn, ProviderError, Refused, Terminal, Throttled, Transient
 
 DEFAULT_THROTTLE_SECONDS = 5.0
 """How long to be quiet when AWS does not say."""
@@ -39,27 +39,33 @@ REFUSAL_CODES = frozenset(
         "AccessDeniedException",
         "AccountProblem",
         "AllAccessDisabled",
-        "AuthFailure",
         "AuthorizationNotFound",
-        "ExpiredToken",
-        "ExpiredTokenException",
         "IncompleteSignature",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
         "KMSKeyNotAccessibleFault",
         "MissingAuthenticationToken",
         "NotAuthorized",
         "NotSignedUp",
         "OptInRequired",
-        "SignatureDoesNotMatch",
         "UnauthorizedOperation",
-        "UnrecognizedClientException",
         # What the account still has room for.
         "InstanceQuotaExceeded",
         "LimitExceeded",
         "StorageQuotaExceeded",
         "SnapshotQuotaExceeded",
         "TooManyBuckets",
+    }
+)
+
+WRONG_CREDENTIALS_CODES = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
     }
 )
 
@@ -109,7 +115,9 @@ def sort(action: str, target: str, answer: Answer) -> ProviderError:
         retry_after = _seconds(answer.headers.get("retry-after"))
         return Throttled(action, target, answer.code, answer.message, retry_after=retry_after)
     kind: type[ProviderError] = Terminal
-    if answer.code in REFUSAL_CODES:
+    if answer.code in WRONG_CREDENTIALS_CODES:
+        kind = NotLetIn
+    elif answer.code in REFUSAL_CODES:
         kind = Refused
     elif answer.code in TRANSIENT_CODES or answer.http_status >= _SERVER_ERROR:
         kind = Transient

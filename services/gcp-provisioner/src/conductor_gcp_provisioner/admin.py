@@ -27,7 +27,7 @@ from conductor_gcp_provisioner.identity import Identity
 from conductor_gcp_provisioner.instance import Instance, Operation
 from conductor_gcp_provisioner.settings import base_url
 from conductor_provisioner.driver import Calls
-from conductor_provisioner.errors import Refused, Transient
+from conductor_provisioner.errors import NotLetIn, Refused, Transient
 
 Json = dict[str, Any]
 
@@ -170,7 +170,7 @@ class Admin:
                 # The cause is cut off: its text is what the secret was taken out of.
                 raise sort(action, target, said, datetime.now(UTC)) from None
             except RefreshError as error:
-                kind = Transient if getattr(error, "retryable", False) else Refused
+                kind = Transient if getattr(error, "retryable", False) else NotLetIn
                 raise kind(action, target, "RefreshError", str(error)) from None
             except TransportError as error:
                 raise Transient(action, target, "TransportError", str(error)) from None

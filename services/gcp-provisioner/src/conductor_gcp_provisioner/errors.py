@@ -15,7 +15,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from conductor_provisioner.errors import ProviderError, Refused, Terminal, Throttled, Transient
+from conductor_provisioner.errors import NotLetIn, ProviderError, Refused, Terminal, Throttled, Transient
 
 DEFAULT_THROTTLE_SECONDS = 5.0
 """How long to be quiet when Google does not say."""
@@ -85,7 +85,9 @@ def sort(action: str, target: str, answer: Answer, now: datetime) -> ProviderErr
 
 def _kind(answer: Answer) -> type[Terminal] | type[Refused] | type[Transient]:
     match answer.status:
-        case 401 | 403 if answer.reason not in _PASSING:
+        case 401:
+            return NotLetIn
+        case 403 if answer.reason not in _PASSING:
             return Refused
         case 404 | 410:
             return NotFound

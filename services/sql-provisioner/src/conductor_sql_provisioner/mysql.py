@@ -21,7 +21,7 @@ from pymysql.cursors import Cursor
 
 from conductor_model.providerconfig import TlsMode
 from conductor_provisioner.driver import Calls
-from conductor_provisioner.errors import ProviderError, Refused, Terminal, Throttled, Transient
+from conductor_provisioner.errors import NotLetIn, ProviderError, Refused, Terminal, Throttled, Transient
 from conductor_sql_provisioner.marks import Mark, Stage
 from conductor_sql_provisioner.mysql_steps import carry_out
 from conductor_sql_provisioner.names import Names, Slot
@@ -39,7 +39,8 @@ _NO_REGISTRY = frozenset({1049, 1146})
 _NOT_LET_IN = frozenset({1044, 1045, 1049, 1820, 1862, 3118, 4151})
 _FULL = frozenset({1040, 1203, 1226})
 """Too many connections: the last two are said only to whom it would have let in."""
-_NOT_ALLOWED = frozenset({1044, 1045, 1095, 1142, 1227, 1370, 1410, 1524, 1698, 3118, 4151})
+_WRONG_LOGIN = frozenset({1045, 1698})
+_NOT_ALLOWED = frozenset({1044, 1095, 1142, 1227, 1370, 1410, 1524, 3118, 4151})
 _PASSING = frozenset({1007, 1008, 1053, 1094, 1205, 1213, 1290, 1396, 1836, 1927, 3024})
 _SYNTAX = 1064
 """Its message quotes the statement."""
@@ -126,6 +127,8 @@ def sort(action: str, target: str, error: pymysql.MySQLError) -> ProviderError:
     words = str(error.args[1]) if len(error.args) > 1 else type(error).__name__
     if code in _FULL:
         return Throttled(action, target, str(code), words, retry_after=TOO_MANY_CONNECTIONS)
+    if code in _WRONG_LOGIN:
+        return NotLetIn(action, target, str(code), words)
     if code in _NOT_ALLOWED:
         return Refused(action, target, str(code), words)
     if code is None or code in _PASSING or code in _CLIENT_ERRORS:

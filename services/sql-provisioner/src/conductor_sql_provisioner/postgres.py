@@ -24,7 +24,7 @@ from psycopg import AsyncConnection
 
 from conductor_model.providerconfig import TlsMode
 from conductor_provisioner.driver import Calls
-from conductor_provisioner.errors import ProviderError, Refused, Terminal, Throttled, Transient
+from conductor_provisioner.errors import NotLetIn, ProviderError, Refused, Terminal, Throttled, Transient
 from conductor_sql_provisioner.marks import Mark
 from conductor_sql_provisioner.names import Names, Slot
 from conductor_sql_provisioner.postgres_steps import Connection, carry_out, row
@@ -238,7 +238,7 @@ def sort(action: str, target: str, error: psycopg.Error) -> ProviderError:
         if refusal is not None and _FULL.search(refusal):
             return Throttled(action, target, "TooManyConnections", refusal, retry_after=TOO_MANY_CONNECTIONS)
         if refusal is not None and not _PASSING.search(refusal):
-            return Refused(action, target, "LoginRefused", refusal)
+            return NotLetIn(action, target, "LoginRefused", refusal)
         words = str(error).strip() if isinstance(error, psycopg.OperationalError) else type(error).__name__
         return Transient(action, target, "Unreachable", words)
     message = error.diag.message_primary or type(error).__name__
