@@ -28,6 +28,7 @@ from conductor_bus import (
     Work,
     WorkPolicy,
     WorkQueue,
+    workqueue,
 )
 from conductor_model.refs import GroupKind, ObjectKey
 
@@ -93,6 +94,28 @@ async def test_a_worker_gets_only_its_kinds(bus: Bus, eventually: Eventually) ->
         await publish(bus, claim("mine"))
         await eventually(lambda: seen)
     assert [work.key for work in seen] == [claim("mine")]
+
+
+async def test_two_versions_of_a_service_run_beside_each_other_without_making_the_consumer_anew(
+    bus: Bus, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workqueue, "_FOR_ANOTHER_VERSION", 0.05)
+    old, new, later = list[Work](), list[Work](), list[Work]()
+    seen_by_old = bus.work_queue(GROUP, [CLAIMS])
+    async with working(seen_by_old, recorder(old)):
+        await eventually(lambda: seen_by_old.receiving)
+        async with working(bus.work_queue(GROUP, [CLAIMS, CONCRETES]), recorder(new)):
+            await publish(bus, ObjectKey(CONCRETES, "x", "of-the-new-kind"))
+            await eventually(lambda: new)
+            made = await bus._connection.consumer_info(bus._connection.config.stream, GROUP)
+            async with working(bus.work_queue(GROUP, [CLAIMS]), recorder(later)):
+                for number in range(20):
+                    await publish(bus, claim(f"of-both-{number}"))
+                await publish(bus, ObjectKey(CONCRETES, "x", "another"))
+                await eventually(lambda: len({work.key for work in [*old, *new, *later]}) == 22)
+            now = await bus._connection.consumer_info(bus._connection.config.stream, GROUP)
+    assert now.created == made.created
+    assert {work.key.group_kind for work in [*old, *later]} <= {CLAIMS}
 
 
 async def test_changes_during_a_handlers_run_are_handled_once_more_with_the_last_state(

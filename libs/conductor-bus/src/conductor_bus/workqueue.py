@@ -53,6 +53,8 @@ _REMEMBERED_FAILURES = 10_000
 _PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _SHORT_PAUSE = 0.05
+_FOR_ANOTHER_VERSION = 10.0
+"""Seconds until an object of a kind that is not ours is handed out again, perhaps to a replica that knows it."""
 _LOOK_FURTHER_EVERY = 1.0
 """How often a worker whose hands are full looks whether somebody waits behind those whose work it has in hand."""
 _LOOK_FURTHER = 256
@@ -230,6 +232,10 @@ class WorkQueue:
             return
         if not keys:
             await self._acknowledge(message, None)
+            return
+        if isinstance(cause, ObjectMessage) and cause.key.group_kind not in self.kinds:
+            # A newer version of this service asked for it.
+            await self._acknowledge(message, _FOR_ANOTHER_VERSION)
             return
         if not self._share.fits(cause.flow, self.clock()):
             await self._put_it_off(message, cause)
@@ -489,7 +495,9 @@ class WorkQueue:
 
     async def _set_up(self) -> None:
         """The streams exist (a broker that restarts forgets the one in memory), and so does the durable consumer,
-        which gets these kinds and no others."""
+        which gets these kinds, and whatever another version of this service, which may run beside this one, has added.
+        If each set it to its own kinds, they would take turns with that for as long as both run.
+        """
         await ensure_streams(self.connection)
         stream = self.connection.config.stream
         wanted = self._consumer()
@@ -498,7 +506,10 @@ class WorkQueue:
         except NotThere:
             await self.connection.add_consumer(stream, wanted)
             return
-        if set(present.filter_subjects or []) != set(wanted.filter_subjects or []):
+        known = set(present.filter_subjects or [])
+        missing = set(wanted.filter_subjects or []) - known
+        if missing:
+            wanted.filter_subjects = sorted(known | missing)
             # A consumer does not look back for a kind that it gets later; a new one starts with all there is.
             await self.connection.delete_consumer(stream, self.group)
             await self.connection.add_consumer(stream, wanted)
