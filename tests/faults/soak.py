@@ -40,15 +40,16 @@ from conductor_model.kinds import (
 STAYING = 16
 """Claims that are there from the beginning to the end."""
 REST_WITHIN = 180
-TOMBSTONE_SECONDS = 60
-"""A day, elsewhere: the streams would grow for that long before anything aged out of them."""
+KEPT = {"CONDUCTOR_BUS_TOMBSTONE_TTL": "60", "CONDUCTOR_BUS_WAKE_TTL": "60"}
+"""Seconds. Elsewhere tombstones are kept for a day, and wakes, handled or not, for thirty: the streams would grow for that
+long before anything aged out of them."""
 MEGABYTE = 2**20
 KINDS = (
     *(MYSQL_INSTANCE, POSTGRESQL_INSTANCE, RDS_INSTANCE, CLOUDSQL_INSTANCE, SQL_DATABASE),
     *(SECRET, CONFIG_MAP, SERVICE, LEASES, EVENTS),
 )
 ALLOWED = {"memory": 8 * MEGABYTE, "files": 4, "messages": 60, "bytes": 256 * 1024, "objects": 0.5}
-"""What is noise, by what is measured; of messages and bytes, the tombstones of a minute come and go."""
+"""What is noise, by what is measured; of messages and bytes, the tombstones and wakes of a minute come and go."""
 JUDGED = (*plan.SERVICES, "nats-server")
 """The others' memory and files are Kubernetes' or the stand-in's: they are shown."""
 UNJUDGED_KINDS = (EVENTS,)
@@ -174,11 +175,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60, help="(default: 60)")
     parser.add_argument("--seed", type=int, default=1, help="of claims and faults (default: 1)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="conductor-soak-") as folder:
-        variables = {"CONDUCTOR_BUS_TOMBSTONE_TTL": str(TOMBSTONE_SECONDS)}
-        with World.start(Path(folder), variables) as world:
-            samples = soak(world, 60 * options.minutes, options.seed)
-            kills, claims = world.kills, len(world.wanted)
+    with (
+        tempfile.TemporaryDirectory(prefix="conductor-soak-") as folder,
+        World.start(Path(folder), KEPT) as world,
+    ):
+        samples = soak(world, 60 * options.minutes, options.seed)
+        kills, claims = world.kills, len(world.wanted)
     found = verdicts(samples)
     print(f"\n{kills} kills; {claims} claims at the end, none lost or doubled; sizes in MB")
     print(f"{'what':<10}{'of':<28}{'median':>10}{'grown':>10}{'allowed':>10}{'an hour':>12}")

@@ -11,6 +11,8 @@ def test_without_settings_the_defaults_hold() -> None:
     assert BusConfig.from_environment({}) == BusConfig()
 
 
-def test_tombstones_age_as_long_as_they_are_told_to() -> None:
-    config = BusConfig.from_environment({"CONDUCTOR_BUS_TOMBSTONE_TTL": "60"})
-    assert config.tombstone_ttl == timedelta(minutes=1)
+def test_tombstones_and_wakes_are_kept_as_long_as_is_said() -> None:
+    config = BusConfig.from_environment(
+        {"CONDUCTOR_BUS_TOMBSTONE_TTL": "60", "CONDUCTOR_BUS_WAKE_TTL": "120"}
+    )
+    assert (config.tombstone_ttl, config.wake_ttl) == (timedelta(minutes=1), timedelta(minutes=2))

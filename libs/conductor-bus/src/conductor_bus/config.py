@@ -52,8 +52,8 @@ class BusConfig:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> BusConfig:
-        """``CONDUCTOR_BUS_PREFIX`` (streams are named after it in capitals), ``CONDUCTOR_BUS_REPLICAS``, and
-        ``CONDUCTOR_BUS_TOMBSTONE_TTL`` in seconds.
+        """``CONDUCTOR_BUS_PREFIX`` (streams are named after it in capitals), ``CONDUCTOR_BUS_REPLICAS``, and in seconds
+        ``CONDUCTOR_BUS_TOMBSTONE_TTL`` and ``CONDUCTOR_BUS_WAKE_TTL``.
         """
         prefix = environment.get("CONDUCTOR_BUS_PREFIX", "conductor")
         stem = prefix.upper().replace(".", "_")
@@ -63,9 +63,11 @@ class BusConfig:
             lock_stream=f"{stem}_LOCKS",
             prefix=prefix,
             replicas=int(environment.get("CONDUCTOR_BUS_REPLICAS", "1")),
-            tombstone_ttl=(
-                timedelta(seconds=int(seconds))
-                if (seconds := environment.get("CONDUCTOR_BUS_TOMBSTONE_TTL"))
-                else cls().tombstone_ttl
-            ),
+            tombstone_ttl=_seconds(environment, "CONDUCTOR_BUS_TOMBSTONE_TTL", cls().tombstone_ttl),
+            wake_ttl=_seconds(environment, "CONDUCTOR_BUS_WAKE_TTL", cls().wake_ttl),
         )
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: timedelta) -> timedelta:
+    given = environment.get(name)
+    return timedelta(seconds=int(given)) if given else default
