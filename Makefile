@@ -54,6 +54,10 @@ soak: $(STAMP) ## claims come and go with faults for MINUTES (60): nothing grows
 	@$(PY) -m conductor_dev build control-plane helm
 	@PYTHONPATH=. $(PY) tests/faults/soak.py --minutes "$(or $(MINUTES),60)" --seed "$(or $(SEED),1)"
 
+.PHONY: test-model
+test-model: $(STAMP) ## live HISTORIES (5000) of the pure cores on a model of the API server, and break each core once
+	@CONDUCTOR_MODEL_HISTORIES="$(or $(HISTORIES),5000)" $(PY) -m pytest tests/model
+
 .PHONY: conformance
 conformance: $(STAMP) ## kill every driver at every step, and 1,000 times at random: docs/conformance.md; DRIVER=TestS3 for one
 	@$(PY) -m pytest services examples -m conformance -k "$(or $(DRIVER),Test)" \

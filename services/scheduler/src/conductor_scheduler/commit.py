@@ -156,9 +156,8 @@ class Committer:
         metadata: dict[str, Any] = {"resourceVersion": concrete.metadata.resource_version}
         if annotations:
             metadata["annotations"] = dict(annotations)
-        wanted = finalizers(concrete, refs)
-        if wanted != concrete.metadata.finalizers:
-            metadata["finalizers"] = list(wanted)
+        # Always: what is decided upon may carry a finalizer that is only assumed, and whose write is lost.
+        metadata["finalizers"] = list(finalizers(concrete, refs)) or None
         key = concrete.key
         data = await self._kube.merge_patch(
             _type(key),

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from conductor_kube import Conflict
+from conductor_model.annotations import IN_USE_FINALIZER
 from conductor_model.databases import MySQLInstance
 from conductor_model.rds import RDSInstance
 from conductor_scheduler.commit import Committer, NotLeading
+from conductor_scheduler.decide import committed
 from conductor_scheduler.release import release
 from conductor_scheduler.template import claim_ref
 from conductor_scheduler.view import View
@@ -43,6 +45,17 @@ async def test_of_two_equally_stale_schedulers_only_one_commits(world):
         (ref,) = world.rds()["spec"]["claimRefs"]
         winners.add(ref["name"])
     assert winners <= {"one", "two"}
+
+
+async def test_a_binding_upon_one_that_was_lost_protects_the_resource_too(world):
+    """The second is decided on what the first leaves, and the first is never made."""
+    lost, claim = (MySQLInstance.model_validate(world.create_claim(name)) for name in ("lost", "claim"))
+    free = RDSInstance.model_validate(world.create_rds(maxClaims=2))
+    view = View()
+    view.put(free.key, free)
+    view.assume(committed(lost, free))
+    await Committer(await world.client(), view, lambda: True).bind(claim, view.concretes[free.key], None)
+    assert IN_USE_FINALIZER in world.rds()["metadata"]["finalizers"]
 
 
 @pytest.mark.parametrize("change", ["kept after all", "bound by another"])
