@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from conductor_dev.__main__ import NOT_RUNNING
 from conductor_dev.api import NAMESPACE, KubeApi
 from conductor_dev.supervisor import Place
 from conductor_dev.waiting import wait_until
+from conductor_model.kinds import MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS
 
 pytestmark = pytest.mark.integration
 
@@ -150,3 +152,36 @@ def test_a_cluster_that_is_named_wrongly_is_told_without_a_traceback(
     assert failed.returncode == 1
     assert f"KUBECONFIG is set to {tmp_path}/absent" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_with_services_the_scheduler_knows_regions_and_explains_to_whoever_is_on_this_machine(
+    folder: Path,
+) -> None:
+    started = run("up", folder=folder)
+    assert started.returncode == 0, started.stderr
+    state = Place(folder).state()
+    assert state is not None
+    assert f'export CONDUCTOR_EXPLAIN_URL="http://$(cat {state.explain_address_file})"' in started.stdout
+    url = f"http://{Path(state.explain_address_file).read_text().strip()}/explain"
+    api = KubeApi(state.kubeconfig)
+    template = {"apiVersion": RDS_INSTANCE.gvk.api_version, "kind": "RDSInstance"}
+    source = {
+        "apiVersion": RESOURCE_CLASS.gvk.api_version,
+        "kind": "ResourceClass",
+        "metadata": {"name": "in-virginia"},
+        "capabilities": {"region": "us-east-1"},
+        "template": {**template, "spec": {"engine": "mysql", "instance-type": "db.t3.micro"}},
+    }
+    api.create(RESOURCE_CLASS, "conductor-system", source)
+    claim = {
+        "apiVersion": MYSQL_INSTANCE.gvk.api_version,
+        "kind": "MySQLInstance",
+        "metadata": {"namespace": "default", "name": "dry-run"},
+        "spec": {"requirements": {"region": "north-america"}},
+    }
+
+    def provisioned() -> bool:
+        answer = requests.post(url, json=claim, timeout=30)
+        return answer.status_code == 200 and answer.json()["decision"] == "Provision"
+
+    wait_until("the dry run finds the class", provisioned, timeout=60)

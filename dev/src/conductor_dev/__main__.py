@@ -123,6 +123,10 @@ def _print_use(place: Place, state: State) -> None:
     if state.aws_endpoint_url:
         variables += f"export AWS_ENDPOINT_URL={state.aws_endpoint_url} AWS_REGION=us-east-1\n"
         variables += "export AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing\n"
+    if any(service.name == "scheduler" for service in state.services):
+        variables += (
+            f'export CONDUCTOR_EXPLAIN_URL="http://$(cat {shlex.quote(state.explain_address_file)})"\n'
+        )
     elsewhere = "" if place.folder == _default_folder() else f" --dir {shlex.quote(str(place.folder))}"
     print(f"\nTo use it:\n\n{variables}\nLogs: {state.logs}")
     print(f"To stop it: {'make down, or ' if not elsewhere else ''}python -m conductor_dev down{elsewhere}")

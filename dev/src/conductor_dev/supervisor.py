@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from conductor_dev.checkout import SCHEDULER_CONFIGURATION
 from conductor_dev.environment import LOGS, Environment, remove_all_but_logs
 from conductor_dev.errors import AlreadyRunning, DevError
 from conductor_dev.progress import Progress
@@ -44,6 +45,7 @@ class State:
     kubeconfig: str
     nats_url_file: str
     aws_endpoint_url: str
+    explain_address_file: str
     logs: str
     services: tuple[RunningService, ...]
 
@@ -176,7 +178,7 @@ def supervise(place: Place, *, with_services: bool) -> None:
         try:
             with Environment.start(place.data, progress=progress) as environment:
                 if with_services:
-                    environment.start_services(on_demand=True)
+                    environment.start_services(_for_people(environment), on_demand=True)
                 _on_signal(stop.set)
                 place.write(_state_of(environment))
                 while not stop.wait(1):
@@ -188,6 +190,22 @@ def supervise(place: Place, *, with_services: bool) -> None:
                             service.start()
         finally:
             place.clear()
+
+
+def _for_people(environment: Environment) -> dict[str, str]:
+    """What the scheduler is told where somebody tries things out: regions, and to explain whoever asks on this machine."""
+    return {
+        "CONDUCTOR_SCHEDULER_CONFIG": os.environ.get(
+            "CONDUCTOR_SCHEDULER_CONFIG", str(SCHEDULER_CONFIGURATION)
+        ),
+        "CONDUCTOR_EXPLAIN_ADDRESS": "127.0.0.1:0",
+        "CONDUCTOR_EXPLAIN_ADDRESS_FILE": str(_explain_address_file(environment)),
+        "CONDUCTOR_EXPLAIN_AUTHENTICATION": "none",
+    }
+
+
+def _explain_address_file(environment: Environment) -> Path:
+    return environment.folder / "explain-address"
 
 
 def _on_signal(action: Callable[[], None]) -> None:
@@ -208,6 +226,7 @@ def _state_of(environment: Environment) -> State:
         kubeconfig=environment.control_plane.kubeconfig,
         nats_url_file=str(nats_url),
         aws_endpoint_url=environment.aws.service_environment.get("AWS_ENDPOINT_URL", ""),
+        explain_address_file=str(_explain_address_file(environment)),
         logs=str(environment.logs),
         services=tuple(
             RunningService(service.name, str(service.address_file)) for service in environment.services

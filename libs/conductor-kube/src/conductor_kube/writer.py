@@ -61,18 +61,24 @@ class StatusWriter:
                     return None
                 resource_version = current.resource_version
             try:
-                return await self._client.apply(
-                    type,
-                    key.namespace or None,
-                    key.name,
-                    {"metadata": {"resourceVersion": resource_version}, "status": _without_absent(status)},
-                    field_manager=self._field_manager,
-                    subresource="status",
-                )
+                return await self.apply_to(type, key, status, resource_version)
             except Conflict as error:
                 conflict, resource_version = error, None
         assert conflict is not None  # noqa: S101 - the loop ends only here or by an answer
         raise conflict
+
+    async def apply_to(
+        self, type: ResourceType, key: ObjectKey, status: Mapping[str, Any], resource_version: str
+    ) -> bytes:
+        """One attempt, for whoever must decide anew when the object has changed since this version: then raises Conflict."""
+        return await self._client.apply(
+            type,
+            key.namespace or None,
+            key.name,
+            {"metadata": {"resourceVersion": resource_version}, "status": _without_absent(status)},
+            field_manager=self._field_manager,
+            subresource="status",
+        )
 
     async def _read(self, type: ResourceType, key: ObjectKey) -> _Current:
         answer = json.loads(await self._client.get(type, key.namespace or None, key.name))

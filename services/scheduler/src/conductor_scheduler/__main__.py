@@ -102,7 +102,7 @@ async def _explaining(kube: KubeClient, bus: Bus, policies: PolicyFile) -> Async
     folder = os.environ.get("CONDUCTOR_EXPLAIN_TLS_DIR")
     certificate = Certificate(Path(folder)) if folder else None
     runner = await serve(explainer.application(), address, certificate.context if certificate else None)
-    log.info("explanations are served at %s", runner.addresses[0][:2])
+    _announce(*runner.addresses[0][:2])
     standing_by = StandingBy(lambda: bus.follow(KINDS), lambda: policies.policy, explainer.look_through)
 
     @asynccontextmanager
@@ -123,6 +123,12 @@ async def _explaining(kube: KubeClient, bus: Bus, policies: PolicyFile) -> Async
             renewal.cancel()
         await standing_by.end()
         await runner.cleanup()
+
+
+def _announce(host: str, port: int) -> None:
+    log.info("explanations are served at %s:%d", host, port)
+    if file := os.environ.get("CONDUCTOR_EXPLAIN_ADDRESS_FILE"):
+        Path(file).write_text(f"{host}:{port}\n", encoding="utf-8")
 
 
 def _authorize(kube: KubeClient, address: str) -> Authorize:

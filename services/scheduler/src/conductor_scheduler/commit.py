@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from conductor_kube import AlreadyExists, Conflict, KubeClient, NotFound, says
+from conductor_kube import AlreadyExists, Conflict, KubeClient, NotFound, StatusWriter, says
 from conductor_model.annotations import AVAILABLE_AGAIN, TRACEPARENT
 from conductor_model.claims import Claim, ClaimStatus
 from conductor_model.concrete import ClaimRef, Concrete
@@ -36,6 +36,7 @@ class Committer:
 
     def __init__(self, kube: KubeClient, view: View, leading: Callable[[], bool]) -> None:
         self._kube = kube
+        self._statuses = StatusWriter(kube, field_manager=FIELD_MANAGER)
         self._view = view
         self._leading = leading
 
@@ -113,16 +114,8 @@ class Committer:
         if says(_as_json(observed), wanted):
             return False
         self._check_lead()
-        status = {name: value for name, value in wanted.items() if value is not None}
         try:
-            data = await self._kube.apply(
-                _type(key),
-                key.namespace,
-                key.name,
-                {"metadata": {"resourceVersion": found.metadata.resource_version}, "status": status},
-                field_manager=FIELD_MANAGER,
-                subresource="status",
-            )
+            data = await self._statuses.apply_to(_type(key), key, wanted, found.metadata.resource_version)
         except (Conflict, NotFound):
             if await self.refresh(key) is None:
                 return False

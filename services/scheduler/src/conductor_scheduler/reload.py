@@ -35,11 +35,11 @@ class PolicyFile:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def follow(self, metrics: Metrics, *, every: float = EVERY) -> None:
+    async def follow(self, metrics: Metrics) -> None:
         """Until cancelled."""
         metrics.config_valid.set(1)
         while self._path is not None:
-            await asyncio.sleep(every)
+            await asyncio.sleep(EVERY)
             self.look(metrics)
 
     def look(self, metrics: Metrics) -> None:

@@ -1,4 +1,6 @@
-"""The whole service: it leads, loses its lease or its belief in it, stands by, and leads again without dying."""
+"""The whole service: it leads, loses its lease or its belief in it, stands by, leads again, and takes up another
+configuration, without dying.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import pytest
 
 from conductor_kube import Leadership
 from conductor_scheduler import __main__ as service
+from conductor_scheduler import reload
 from conductor_scheduler.reload import PolicyFile
 
 pytestmark = pytest.mark.integration
@@ -39,4 +42,32 @@ async def test_a_scheduler_whose_lease_was_taken_writes_nothing_until_it_leads_a
         await world.until(lambda: world.lease_holder() != "thief")
         world.create_claim("late")
         await world.waiting_claim("late", reason="NothingOffered")
+        assert not process.done()
+
+
+async def test_a_mounted_configuration_that_changes_is_taken_up_by_the_process_that_runs(
+    world, configured, tmp_path, monkeypatch
+):
+    """As the kubelet does it: a new folder, and one link that is swapped for another."""
+
+    def publish(version, text):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "scheduler.yaml").write_text(
+            "apiVersion: scheduler.conductor.io/v1alpha1\nkind: SchedulerConfiguration\n" + text
+        )
+        link = tmp_path / "..data_tmp"
+        link.symlink_to(version)
+        link.replace(tmp_path / "..data")
+
+    publish("..1", "")
+    mounted = tmp_path / "scheduler.yaml"
+    mounted.symlink_to("..data/scheduler.yaml")
+    monkeypatch.setattr(reload, "EVERY", 0.05)
+    world.create_rds(capabilities={"region": "eu-west-1"})
+    world.create_claim(requirements={"region": "europe"})
+    async with world.watching(), world.running(service.run(PolicyFile(mounted))) as process:
+        await world.waiting_claim(reason="NothingFits", message="region eu-west-1 is not in europe")
+        publish("..2", "regions: {europe: eu-west-1}\n")  # no list: it is refused, and nothing changes
+        publish("..3", "regions: {europe: [eu-west-1]}\n")
+        await world.bound_claim()
         assert not process.done()
