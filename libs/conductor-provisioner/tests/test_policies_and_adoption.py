@@ -310,6 +310,52 @@ async def test_a_default_account_is_recorded_before_anything_is_made_there(world
     assert len(world.cloud.creates) == 1
 
 
+@pytest.mark.parametrize("deleted", [False, True], ids=["goes on", "is deleted"])
+async def test_what_was_begun_in_the_environment_s_account_stays_there_when_a_default_appears(
+    world: Any, build: Any, process_died: type[BaseException], deleted: bool
+) -> None:
+    """The process dies between the create there and the status that would have told of it."""
+    driver = world.driver
+
+    class Chosen:
+        default = False
+
+        async def of(self, concrete: Any) -> Opened:
+            recorded = concrete.status.account
+            if recorded == "team-account" or (recorded is None and self.default):
+                return Opened(elsewhere, "team-account", to_record=recorded is None)
+            return Opened(driver)
+
+    elsewhere = replace(driver, cloud=replace(world.cloud, things={}, creates=[], passwords={}))
+    world.drivers = Chosen()
+    world.restart()
+    world.cluster.put(build(rebindPolicy="Delete"))
+    write_status = world.cluster.write_status
+
+    async def dies(*arguments: Any) -> None:
+        raise process_died
+
+    world.cluster.write_status = dies
+    with pytest.raises(process_died):
+        await world.told()
+    assert len(world.cloud.things) == 1
+
+    world.cluster.write_status = write_status
+    Chosen.default = True
+    world.restart()
+    if deleted:
+        world.delete()
+    await world.comes_to_rest()
+
+    assert elsewhere.cloud.things == {}
+    if deleted:
+        assert world.gone
+        assert world.cloud.things == {}
+    else:
+        assert world.object.status.account == "ambient"
+        assert len(world.cloud.things) == 1
+
+
 async def test_issued_credentials_are_stored_and_issued_anew_only_when_they_are_lost(
     world: Any, build: Any
 ) -> None:

@@ -30,6 +30,8 @@ class StoredCredentials:
     """Its entries, as far as they are text."""
     rotated: str | None = None
     """The request for new credentials that its content answers."""
+    account: str | None = None
+    """Where what it opens was to be made: known here before anything is."""
 
 
 class Cluster(Protocol[ConcreteT]):
@@ -48,7 +50,7 @@ class Cluster(Protocol[ConcreteT]):
     async def credentials(self, namespace: str, secret_name: str) -> StoredCredentials | None: ...
 
     async def store_credentials(
-        self, concrete: ConcreteT, secret_name: str, data: SecretData, rotated: str | None
+        self, concrete: ConcreteT, secret_name: str, data: SecretData, rotated: str | None, account: str
     ) -> StoredCredentials:
         """Make the Secret, or return the one that has its name already, whoever made it."""
         ...

@@ -13,6 +13,7 @@ from pydantic import Field
 from conductor_kube import AlreadyExists, Conflict, EventRecorder, KubeClient, NotFound, StatusWriter
 from conductor_kube.builtin import SECRETS
 from conductor_model.annotations import (
+    ACCOUNT,
     CONCRETE_UID_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -83,7 +84,7 @@ class KubeCluster(Generic[ConcreteT]):
             return None
 
     async def store_credentials(
-        self, concrete: ConcreteT, secret_name: str, data: SecretData, rotated: str | None
+        self, concrete: ConcreteT, secret_name: str, data: SecretData, rotated: str | None, account: str
     ) -> StoredCredentials:
         namespace = concrete.metadata.namespace
         body = {
@@ -93,7 +94,7 @@ class KubeCluster(Generic[ConcreteT]):
                 "name": secret_name,
                 "namespace": namespace,
                 "labels": {MANAGED_BY_LABEL: MANAGED_BY, CONCRETE_UID_LABEL: concrete.uid},
-                **({"annotations": {ROTATED: rotated}} if rotated is not None else {}),
+                "annotations": {ACCOUNT: account, **({ROTATED: rotated} if rotated is not None else {})},
             },
             "type": "Opaque",
             "data": _encoded(data),
@@ -173,6 +174,7 @@ def stored_credentials(data: bytes) -> StoredCredentials:
         made_for=secret.metadata.labels.get(CONCRETE_UID_LABEL),
         data=decoded(secret.data),
         rotated=secret.metadata.annotations.get(ROTATED),
+        account=secret.metadata.annotations.get(ACCOUNT),
     )
 
 

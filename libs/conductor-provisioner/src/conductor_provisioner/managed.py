@@ -250,6 +250,8 @@ class ManagedReconciler(Generic[ConcreteT]):
         if isinstance(found, Synced):
             look = Look.SOON if found.reason == Reason.CREDENTIALS_MISSING else Look.LATER
             return await self._tell(round, found, look)
+        if _begun_elsewhere(round, opened, found):
+            return await self._take(round, name)
 
         concrete = round.concrete
         resource = self._resource(concrete, name, found)
@@ -306,6 +308,8 @@ class ManagedReconciler(Generic[ConcreteT]):
         if isinstance(name, Synced):
             return await self._tell(round, name, Look.LATER)
         ours = await self._our_credentials(concrete)
+        if _begun_elsewhere(round, opened, ours):
+            return await self._take(round, name)
         resource = self._resource(concrete, name, ours)
         observed, ending, awaited = await self._look_at_end(round, driver, resource, ours)
         for _ in range(2):  # the external resource, and then what it leaves behind
@@ -465,7 +469,7 @@ class ManagedReconciler(Generic[ConcreteT]):
             username = concrete.master_username or DEFAULT_MASTER_USERNAME
             new = SecretData({"username": username, "password": self._new_password()})
             rotation = concrete.metadata.annotations.get(ROTATE_REQUESTED_AT)
-            stored = await self._cluster.store_credentials(concrete, name, new, rotation)
+            stored = await self._cluster.store_credentials(concrete, name, new, rotation, round.account)
         problem = unusable(stored, concrete)
         if problem is not None:
             return problem
@@ -498,7 +502,7 @@ class ManagedReconciler(Generic[ConcreteT]):
             return None
         await self._confirm(round)
         name = names.credentials_secret_name(concrete.metadata.name)
-        made = await self._cluster.store_credentials(concrete, name, entries, observed.rotated)
+        made = await self._cluster.store_credentials(concrete, name, entries, observed.rotated, round.account)
         return not_ours(made, concrete) or made
 
     async def _our_credentials(self, concrete: ConcreteT) -> StoredCredentials | None:
@@ -597,6 +601,16 @@ def _to_record(concrete: Concrete, name: str, opened: Opened) -> bool:
     status = concrete.status
     named = status.external_name is None and given_name(concrete) == name
     return named or (opened.to_record and status.account is None)
+
+
+def _begun_elsewhere(round: _Round[ConcreteT], opened: Opened, stored: StoredCredentials | None) -> bool:
+    """Whether the credentials were made for another account than is the default by now: that one is the object's then."""
+    if stored is None or stored.made_for != round.concrete.uid or stored.account in (None, opened.account):
+        return False
+    if not opened.to_record or round.concrete.status.account is not None:
+        return False
+    round.account = stored.account or opened.account
+    return True
 
 
 def _bounded_soon(observed: Observation[Any]) -> Look | float:

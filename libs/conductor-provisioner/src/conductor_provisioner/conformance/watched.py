@@ -115,12 +115,12 @@ class WatchedCluster:
         )
 
     async def store_credentials(
-        self, concrete: Concrete, secret_name: str, data: SecretData, rotated: str | None
+        self, concrete: Concrete, secret_name: str, data: SecretData, rotated: str | None, account: str
     ) -> StoredCredentials:
         self._seen.secrets.append(data)
         return await self._process.api(
             "store credentials",
-            lambda: self._cluster.store_credentials(concrete, secret_name, data, rotated),
+            lambda: self._cluster.store_credentials(concrete, secret_name, data, rotated, account),
         )
 
     async def replace_credentials(

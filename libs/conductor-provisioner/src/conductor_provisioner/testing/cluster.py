@@ -112,7 +112,7 @@ class MemoryCluster(Generic[ConcreteT]):
         return self.secrets.get((namespace, secret_name))
 
     async def store_credentials(
-        self, concrete: ConcreteT, secret_name: str, data: SecretData, rotated: str | None
+        self, concrete: ConcreteT, secret_name: str, data: SecretData, rotated: str | None, account: str
     ) -> StoredCredentials:
         self.step("store credentials")
         self._needs_right("secrets")
@@ -120,7 +120,7 @@ class MemoryCluster(Generic[ConcreteT]):
         if key not in self.secrets:
             version = self.version()
             self.secrets[key] = StoredCredentials(
-                secret_name, f"secret-{version}", version, concrete.uid, data, rotated
+                secret_name, f"secret-{version}", version, concrete.uid, data, rotated, account
             )
         self.step("credentials stored")
         return self.secrets[key]
