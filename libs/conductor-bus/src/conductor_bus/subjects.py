@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from conductor_bus.errors import MalformedMessage
 from conductor_model.refs import GroupKind, ObjectKey
 
-_PLAIN = re.compile(r"[A-Za-z0-9-]")
+_SPECIAL = re.compile(r"[^A-Za-z0-9-]")
 _ESCAPE = re.compile(rb"=([0-9A-F]{2})")
 _EMPTY = "-"
 _OBJECT_TOKENS = 5
@@ -32,7 +32,7 @@ def encode_token(text: str) -> str:
         return _EMPTY
     if text == _EMPTY:
         return "=2D"
-    return "".join(_encode_character(character) for character in text)
+    return _SPECIAL.sub(_encode_character, text)
 
 
 def decode_token(token: str) -> str:
@@ -43,12 +43,9 @@ def decode_token(token: str) -> str:
     return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), raw).decode()
 
 
-def _encode_character(character: str) -> str:
-    if character == ".":
-        return "_"
-    if _PLAIN.fullmatch(character):
-        return character
-    return "".join(f"={byte:02X}" for byte in character.encode())
+def _encode_character(found: re.Match[str]) -> str:
+    character = found[0]
+    return "_" if character == "." else "".join(f"={byte:02X}" for byte in character.encode())
 
 
 @dataclass(frozen=True, slots=True)
