@@ -6,7 +6,7 @@ What stands between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->`` i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import provisioner, report, results, scheduler
@@ -32,9 +32,15 @@ def main() -> int:
 def filled(document: str, folder: Path = results.FOLDER) -> str:
     """The document with the figures that are in ``folder``. Raises KeyError for a name that there is not."""
     return _BLOCK.sub(
-        lambda block: block["begin"] + "\n".join(_BLOCKS[block["name"]](folder)) + "\n" + block["end"],
-        document,
+        lambda block: block["begin"] + _written(_BLOCKS[block["name"]], folder) + block["end"], document
     )
+
+
+def _written(block: Callable[[Path], Iterator[str]], folder: Path) -> str:
+    try:
+        return "\n".join(block(folder)) + "\n"
+    except FileNotFoundError:
+        return "Not measured yet: `make bench-results`.\n"
 
 
 def _goals(folder: Path) -> Iterator[str]:

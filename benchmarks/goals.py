@@ -97,7 +97,7 @@ def of_provisioner(figures: ProvisionerFigures) -> Iterator[Verdict]:
             speedup = figures.speedup(each)
             yield Verdict(
                 f"provisioner replicas 1 -> 4 with {figures.call_seconds:g} s cloud calls: >= 3.5 x",
-                f"{speedup:.2f} x",
+                f"{speedup:.2f} x ({each.per_second / speedup:.1f} -> {each.per_second:.1f}/s)",
                 speedup >= 3.5,
             )
 
