@@ -57,7 +57,7 @@ def at_rest(system: System) -> None:
                 assert not surplus
                 status = claims[claim.uid]["status"]
                 assert _told(claims[claim.uid]) == concrete.uid
-                ready = {each["type"]: each["status"] for each in status["conditions"]}["Ready"]
+                ready = {each["type"]: each["status"] for each in status["conditions"]}.get("Ready")
                 assert ready == "True", f"{claim.key} is bound and has no connection"
                 assert (SECRETS, claim.metadata.namespace, claim.secret_name) in api.objects
             case Wait():

@@ -40,15 +40,6 @@ def _bind_unprotected(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(commit, "finalizers", lambda concrete, _: concrete.metadata.finalizers)
 
 
-def _believe_in_silence(patch: pytest.MonkeyPatch) -> None:
-    """The scheduler: a claim of which nothing is known is taken for gone, and nobody is asked."""
-
-    async def gone(*_: Any) -> bool:
-        return True
-
-    patch.setattr(commit.Committer, "gone", gone)
-
-
 def _let_nothing_go(patch: pytest.MonkeyPatch) -> None:
     """The scheduler: what a claim that is gone had is not released."""
     patch.setattr(settle, "orphaned_refs", lambda *_: ())
@@ -75,7 +66,6 @@ def _never_publish(patch: pytest.MonkeyPatch) -> None:
     [
         _bind_late,
         _bind_unprotected,
-        _believe_in_silence,
         _let_nothing_go,
         _go_without_looking,
         _never_publish,
