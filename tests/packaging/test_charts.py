@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from conductor_bus import BusConfig
 from conductor_dev.api import Json, objects_in
 from conductor_dev.binaries import Finder
+from conductor_dev.broker import find_nats_server
 from conductor_dev.charts import CONDUCTOR, RENDERED, Chart, render
 from conductor_dev.checkout import MANIFESTS
 from conductor_dev.controlplane import ControlPlane
@@ -315,3 +318,68 @@ def test_a_server_of_ones_own_is_used_instead_of_the_charts(rendered_with: Rende
     environment = {each["name"]: each.get("value") for each in container["env"]}
     assert environment["NATS_URL"] == "tls://nats.example.com:4222"
     assert "NATS_USER" not in environment
+
+
+def test_a_worker_can_be_scaled_by_its_consumers_lag(rendered_with: Render):
+    scaled = {"enabled": True, "maxReplicas": 7, "lagPerReplica": 20}
+    objects = rendered_with({"awsProvisioner": {"autoscaling": scaled}, "nats": {"replicas": 3}})
+    (found,) = [each for each in objects if each["kind"] == "ScaledObject"]
+    assert found["spec"]["scaleTargetRef"]["name"] == "conductor-aws-provisioner"
+    assert (found["spec"]["minReplicaCount"], found["spec"]["maxReplicaCount"]) == (2, 7)
+    (trigger,) = found["spec"]["triggers"]
+    assert trigger == {
+        "type": "nats-jetstream",
+        "metadata": {
+            "natsServerMonitoringEndpoint": "conductor-nats.conductor-system:8222",
+            "account": "$G",
+            "stream": BusConfig().stream,
+            "consumer": "aws-provisioner",
+            "lagThreshold": "20",
+        },
+    }
+    assert "replicas" not in named(objects, "Deployment", "conductor-aws-provisioner")["spec"]
+    assert named(objects, "Deployment", "conductor-gcp-provisioner")["spec"]["replicas"] == 2
+
+
+def test_the_scaler_is_told_of_a_server_and_a_prefix_of_ones_own(rendered_with: Render):
+    nats = {"enabled": False, "url": "nats://nats.nats:4222", "prefix": "payments"}
+    worker = {"secretsWriter": {"autoscaling": {"enabled": True}}}
+    with pytest.raises(DevError, match=r"nats\.monitoringEndpoint"):
+        rendered_with({"nats": nats, **worker})
+    objects = rendered_with({"nats": {**nats, "monitoringEndpoint": "nats.nats:8222"}, **worker})
+    (found,) = [each for each in objects if each["kind"] == "ScaledObject"]
+    metadata = found["spec"]["triggers"][0]["metadata"]
+    assert metadata["natsServerMonitoringEndpoint"] == "nats.nats:8222"
+    environment = environment_of(objects, "secrets-writer")
+    assert metadata["stream"] == BusConfig.from_environment(environment).stream == "PAYMENTS_OBJECTS"
+
+
+def test_a_cluster_of_nats_servers_is_started_together_and_holds_every_stream(
+    rendered_with: Render, tmp_path: Path
+):
+    objects = rendered_with({"nats": {"replicas": 3}})
+    spec = named(objects, "StatefulSet", "conductor-nats")["spec"]
+    assert (spec["replicas"], spec["podManagementPolicy"]) == (3, "Parallel")
+    assert named(objects, "Service", "conductor-nats")["spec"]["publishNotReadyAddresses"]
+    for service in SERVICES:
+        assert BusConfig.from_environment(environment_of(objects, service)).replicas == 3
+    (container,) = spec["template"]["spec"]["containers"]
+    passwords = {each["name"]: "p1" for each in container["env"]}
+    assert "cluster" in named(objects, "Secret", "conductor-nats-users")["data"]
+    routes = container["args"][-1].replace("$(CLUSTER_PASSWORD)", passwords["CLUSTER_PASSWORD"])
+    assert (
+        routes.split(",")[2]
+        == "nats-route://cluster:p1@conductor-nats-2.conductor-nats.conductor-system:6222"
+    )
+    config = tmp_path / "nats.conf"
+    config.write_text(named(objects, "ConfigMap", "conductor-nats")["data"]["nats.conf"])
+    command = [str(find_nats_server()), "--config", str(config), "--routes", routes, "-t"]
+    checked = subprocess.run(command, env=passwords, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def environment_of(objects: list[Json], service: str) -> dict[str, str]:
+    (container,) = named(objects, "Deployment", f"conductor-{service}")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    return {each["name"]: each["value"] for each in container["env"] if "value" in each}

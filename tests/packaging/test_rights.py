@@ -127,15 +127,17 @@ BY_NAME = {
 }
 
 
-def allowed(api: KubeApi, service: str, verb: str, what: str, namespace: str, name: str = "") -> bool:
+def allowed(
+    api: KubeApi, service: str, verb: str, what: str, namespace: str, name: str = "", *, own: str = OWN
+) -> bool:
     group, _, resource = what.partition("/")
     resource, _, subresource = resource.partition("/")
     review: Json = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": f"system:serviceaccount:{OWN}:conductor-{service}",
-            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{OWN}", "system:authenticated"],
+            "user": f"system:serviceaccount:{own}:conductor-{service}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{own}", "system:authenticated"],
             "resourceAttributes": {
                 "verb": verb,
                 "group": group,
@@ -149,9 +151,11 @@ def allowed(api: KubeApi, service: str, verb: str, what: str, namespace: str, na
     return bool(api.create(REVIEW, None, review)["status"]["allowed"])
 
 
-def granted(api: KubeApi, service: str, namespace: str, name: str = "") -> Iterator[tuple[str, str]]:
+def granted(
+    api: KubeApi, service: str, namespace: str, name: str = "", *, own: str = OWN
+) -> Iterator[tuple[str, str]]:
     for what, verb in product(UNIVERSE, VERBS):
-        if allowed(api, service, verb, what, namespace, name):
+        if allowed(api, service, verb, what, namespace, name, own=own):
             yield what, verb
 
 

@@ -30,13 +30,15 @@ RENDERED = (CONDUCTOR_CRDS, CONDUCTOR)
 NAMESPACE = "conductor-system"
 
 
-def render(chart: Chart, *, charts: Path = CHARTS, helm: Path | None = None) -> str:
+def render(
+    chart: Chart, *, charts: Path = CHARTS, helm: Path | None = None, namespace: str = NAMESPACE
+) -> str:
     """The chart's manifests as one YAML text. DevError with helm's own message if it refuses."""
     helm = helm or Finder.here().helm()
     values = ["--values", str(chart.values)] if chart.values else []
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
-            [str(helm), "template", chart.name, str(charts / chart.name), "--namespace", NAMESPACE, *values],
+            [str(helm), "template", chart.name, str(charts / chart.name), "--namespace", namespace, *values],
             env={"HOME": home, "HELM_CACHE_HOME": home, "HELM_CONFIG_HOME": home, "HELM_DATA_HOME": home},
             capture_output=True,
             text=True,

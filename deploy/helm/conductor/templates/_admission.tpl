@@ -3,11 +3,11 @@
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  name: conductor-{{ .name }}
+  name: {{ include "conductor.clusterName" . }}
   labels:
     {{- include "conductor.labels" (dict "root" .root "name" "admission") | nindent 4 }}
 spec:
-  policyName: conductor-{{ .name }}
+  policyName: {{ include "conductor.clusterName" . }}
   validationActions: {{ .values.actions | toJson }}
   {{- if .params }}
   paramRef:
@@ -15,9 +15,19 @@ spec:
     namespace: {{ .root.Release.Namespace }}
     parameterNotFoundAction: Deny
   {{- end }}
-  {{- with .values.namespaceSelector }}
+  {{- include "conductor.admissionScope" (dict "root" .root "selector" .values.namespaceSelector) }}
+{{- end }}
+
+{{/* The namespaces that a rule is about: those selected, and of them only those that this Conductor sees. */}}
+{{- define "conductor.admissionScope" -}}
+{{- $selector := deepCopy (.selector | default dict) }}
+{{- if .root.Values.watchNamespaces }}
+{{- $seen := dict "key" "kubernetes.io/metadata.name" "operator" "In" "values" (include "conductor.namespaces" .root | splitList ",") }}
+{{- $_ := set $selector "matchExpressions" (append ($selector.matchExpressions | default list) $seen) }}
+{{- end }}
+{{- with $selector }}
   matchResources:
     namespaceSelector:
       {{- toYaml . | nindent 6 }}
-  {{- end }}
+{{- end }}
 {{- end }}

@@ -11,6 +11,18 @@ max_payload: 8MB
 jetstream {
   store_dir: /data
 }
+{{- if gt (int .Values.nats.replicas) 1 }}
+server_name: $POD_NAME
+cluster {
+  name: conductor
+  port: 6222
+  # Whoever may connect here may do everything.
+  authorization {
+    user: cluster
+    password: $CLUSTER_PASSWORD
+  }
+}
+{{- end }}
 authorization {
   users = [
     {
@@ -67,9 +79,9 @@ authorization {
 {{ list "aws-provisioner" "gcp-provisioner" "sql-provisioner" "secrets-writer" | concat .Values.nats.extraWorkers | uniq | join " " }}
 {{- end }}
 
-{{/* All who have a password: the users are called conductor-<name>. */}}
+{{/* All who have a password: the users are called conductor-<name>, but for the servers of a cluster among themselves. */}}
 {{- define "conductor.natsUsers" -}}
-watcher scheduler {{ include "conductor.workers" . }} dead-letters
+watcher scheduler {{ include "conductor.workers" . }} dead-letters{{ if gt (int .Values.nats.replicas) 1 }} cluster{{ end }}
 {{- end }}
 
 {{/* Readers make consumers of random names, which no subject can tell from others: hence natsOthers. */}}
@@ -97,4 +109,13 @@ watcher scheduler {{ include "conductor.workers" . }} dead-letters
 {{- end -}}
 {{- end -}}
 {{- join ", " $subjects -}}
+{{- end }}
+
+{{/* Where the servers of a cluster find each other. Kubernetes puts the password in: NATS looks for variables in no string. */}}
+{{- define "conductor.natsRoutes" -}}
+{{- $routes := list -}}
+{{- range until (int .Values.nats.replicas) -}}
+{{- $routes = append $routes (printf "nats-route://cluster:$(CLUSTER_PASSWORD)@conductor-nats-%d.conductor-nats.%s:6222" . $.Release.Namespace) -}}
+{{- end -}}
+{{- join "," $routes -}}
 {{- end }}

@@ -6,38 +6,10 @@ A provisioner: its account, its rights, its policy and its Deployment. Besides w
 {{- $service := . -}}
 {{ include "conductor.serviceAccount" $service }}
 ---
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: conductor-{{ .name }}
-  labels:
-    {{- include "conductor.labels" $service | nindent 4 }}
-rules:
-  {{- range .owns }}
-  - apiGroups: [{{ .group }}]
-    resources: [{{ join ", " .resources }}]
-    # They are listed to find the last user of a ProviderConfig, and external resources that no object stands for.
-    verbs: [get, list, patch]
-  - apiGroups: [{{ .group }}]
-    resources: [{{ range $index, $resource := .resources }}{{ if $index }}, {{ end }}{{ $resource }}/status{{ end }}]
-    verbs: [patch]
-  {{- end }}
-  - apiGroups: [core.conductor.io]
-    resources: [providerconfigs]
-    verbs: [get, patch]
-  - apiGroups: [core.conductor.io]
-    resources: [providerconfigs/status]
-    verbs: [patch]
-  # The uid of kube-system identifies the cluster in the names and tags of external resources.
-  - apiGroups: [""]
-    resources: [namespaces]
-    resourceNames: [kube-system]
-    verbs: [get]
-  - apiGroups: [events.k8s.io]
-    resources: [events]
-    verbs: [create, patch]
----
-{{ include "conductor.clusterRoleBinding" $service }}
+{{ include "conductor.rights" (merge (dict
+  "rules" (include "conductor.provisionerRules" .)
+  "clusterRules" (include "conductor.identityRule" "kube-system")
+  "ownRules" (include "conductor.identityRule" .root.Release.Namespace)) $service) }}
 {{- range concat (list .root.Release.Namespace) .root.Values.concreteNamespaces | uniq }}
 ---
 # Master credentials lie beside their concrete resource, so it needs Secrets in those namespaces and in no other.
@@ -76,4 +48,34 @@ subjects:
   "type" " == 'Opaque'") $service) }}
 ---
 {{ include "conductor.deployment" $service }}
+{{- include "conductor.scaledObject" $service }}
+{{- end }}
+
+{{- define "conductor.provisionerRules" -}}
+- apiGroups: [core.conductor.io]
+  resources: [providerconfigs]
+  verbs: [get, patch]
+- apiGroups: [core.conductor.io]
+  resources: [providerconfigs/status]
+  verbs: [patch]
+{{- range .owns }}
+- apiGroups: [{{ .group }}]
+  resources: [{{ join ", " .resources }}]
+  # They are listed to find the last user of a ProviderConfig, and external resources that no object stands for.
+  verbs: [get, list, patch]
+- apiGroups: [{{ .group }}]
+  resources: [{{ range $index, $resource := .resources }}{{ if $index }}, {{ end }}{{ $resource }}/status{{ end }}]
+  verbs: [patch]
+{{- end }}
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* The uid of this namespace identifies the installation in the names and tags of external resources. */}}
+{{- define "conductor.identityRule" -}}
+- apiGroups: [""]
+  resources: [namespaces]
+  resourceNames: [{{ . }}]
+  verbs: [get]
 {{- end }}

@@ -27,6 +27,25 @@ nats://conductor-nats.{{ .Release.Namespace }}:4222
 {{- end -}}
 {{- end }}
 
+{{/* Where KEDA asks for the lag. */}}
+{{- define "conductor.natsMonitoring" -}}
+{{- if .Values.nats.enabled -}}
+conductor-nats.{{ .Release.Namespace }}:8222
+{{- else -}}
+{{ required "nats.monitoringEndpoint is needed to autoscale with nats.enabled false" .Values.nats.monitoringEndpoint }}
+{{- end -}}
+{{- end }}
+
+{{/* The namespaces that a Conductor with watchNamespaces sees. */}}
+{{- define "conductor.namespaces" -}}
+{{- concat (list .Release.Namespace) .Values.concreteNamespaces .Values.watchNamespaces | uniq | join "," -}}
+{{- end }}
+
+{{/* The name of an object that is in no namespace: other Conductors of the cluster have theirs. Takes a dict: root, name. */}}
+{{- define "conductor.clusterName" -}}
+conductor-{{ .name }}{{ if .root.Values.watchNamespaces }}-{{ .root.Release.Namespace }}{{ end }}
+{{- end }}
+
 {{/* The Secret with the services' passwords for NATS; empty when they have none. */}}
 {{- define "conductor.natsUsersSecret" -}}
 {{- .Values.nats.usersSecret | default (ternary "conductor-nats-users" "" .Values.nats.enabled) -}}
@@ -50,17 +69,122 @@ metadata:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata:
-  name: conductor-{{ .name }}
+  name: {{ include "conductor.clusterName" . }}
   labels:
     {{- include "conductor.labels" . | nindent 4 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: ClusterRole
-  name: conductor-{{ .name }}
+  name: {{ include "conductor.clusterName" . }}
 subjects:
   - kind: ServiceAccount
     name: conductor-{{ .name }}
     namespace: {{ .root.Release.Namespace }}
+{{- end }}
+
+{{/*
+What a service may do: in the whole cluster, or in each namespace of watchNamespaces. Takes, besides what they all take: rules
+(about what is in namespaces), clusterRules (about the rest, for one that sees all), narrowRules (the same for one that does
+not; may be empty), ownRules (in its own namespace, for one that does not see all; may be missing).
+*/}}
+{{- define "conductor.rights" -}}
+{{- $service := . -}}
+{{- if not .root.Values.watchNamespaces -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: conductor-{{ .name }}
+  labels:
+    {{- include "conductor.labels" . | nindent 4 }}
+rules:
+  {{- .rules | nindent 2 }}
+  {{- with .clusterRules }}
+  {{- . | nindent 2 }}
+  {{- end }}
+---
+{{ include "conductor.clusterRoleBinding" . }}
+{{- else -}}
+{{- with .narrowRules -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {{ include "conductor.clusterName" $service }}
+  labels:
+    {{- include "conductor.labels" $service | nindent 4 }}
+rules:
+  {{- . | nindent 2 }}
+---
+{{ include "conductor.clusterRoleBinding" $service }}
+---
+{{ end -}}
+{{- range $index, $namespace := include "conductor.namespaces" .root | splitList "," -}}
+{{- if $index }}
+---
+{{ end -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: conductor-{{ $service.name }}
+  namespace: {{ $namespace }}
+  labels:
+    {{- include "conductor.labels" $service | nindent 4 }}
+rules:
+  {{- $service.rules | nindent 2 }}
+  {{- if eq $namespace $service.root.Release.Namespace }}
+  {{- with $service.ownRules }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  {{- end }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: conductor-{{ $service.name }}
+  namespace: {{ $namespace }}
+  labels:
+    {{- include "conductor.labels" $service | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: conductor-{{ $service.name }}
+subjects:
+  - kind: ServiceAccount
+    name: conductor-{{ $service.name }}
+    namespace: {{ $service.root.Release.Namespace }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Replicas by the lag of the service's consumer, see docs/scaling.md. */}}
+{{- define "conductor.scaledObject" -}}
+{{- if .values.autoscaling.enabled }}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: conductor-{{ .name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "conductor.labels" . | nindent 4 }}
+spec:
+  scaleTargetRef:
+    name: conductor-{{ .name }}
+  minReplicaCount: {{ .values.autoscaling.minReplicas }}
+  maxReplicaCount: {{ .values.autoscaling.maxReplicas }}
+  triggers:
+    - type: nats-jetstream
+      metadata:
+        natsServerMonitoringEndpoint: {{ include "conductor.natsMonitoring" .root }}
+        account: $G
+        stream: {{ include "conductor.streamPrefix" .root }}_OBJECTS
+        consumer: {{ .name }}
+        lagThreshold: {{ .values.autoscaling.lagPerReplica | quote }}
+{{- end }}
+{{- end }}
+
+{{/* What the services call the streams after, see conductor_bus.config. */}}
+{{- define "conductor.streamPrefix" -}}
+{{- ternary "conductor" .Values.nats.prefix .Values.nats.enabled | upper -}}
 {{- end }}
 
 {{/* The right to its own leader lease. RBAC cannot restrict create by name: the server names objects after checking. */}}
@@ -107,7 +231,7 @@ besides what they all take: resources, label (that its objects carry), type (a C
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
-  name: conductor-{{ .name }}
+  name: {{ include "conductor.clusterName" . }}
   labels:
     {{- include "conductor.labels" . | nindent 4 }}
 spec:
@@ -137,11 +261,11 @@ spec:
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  name: conductor-{{ .name }}
+  name: {{ include "conductor.clusterName" . }}
   labels:
     {{- include "conductor.labels" . | nindent 4 }}
 spec:
-  policyName: conductor-{{ .name }}
+  policyName: {{ include "conductor.clusterName" . }}
   validationActions: [Deny]
 {{- end }}
 
@@ -155,7 +279,9 @@ metadata:
   labels:
     {{- include "conductor.labels" . | nindent 4 }}
 spec:
+  {{- if not (dig "autoscaling" "enabled" false .values) }}
   replicas: {{ .values.replicas }}
+  {{- end }}
   selector:
     matchLabels:
       {{- include "conductor.selector" . | nindent 6 }}
@@ -210,6 +336,18 @@ spec:
             - {name: CONDUCTOR_LOG_FORMAT, value: {{ .root.Values.telemetry.logFormat }}}
             - {name: CONDUCTOR_LOG_LEVEL, value: {{ .root.Values.telemetry.logLevel }}}
             - {name: NATS_URL, value: {{ include "conductor.natsUrl" .root | quote }}}
+            {{- if gt (int .root.Values.nats.replicas) 1 }}
+            - {name: CONDUCTOR_BUS_REPLICAS, value: {{ .root.Values.nats.replicas | quote }}}
+            {{- end }}
+            {{- if not .root.Values.nats.enabled }}
+            - {name: CONDUCTOR_BUS_PREFIX, value: {{ .root.Values.nats.prefix }}}
+            {{- end }}
+            {{- if .root.Values.watchNamespaces }}
+            - {name: CONDUCTOR_WATCH_NAMESPACES, value: {{ include "conductor.namespaces" .root | quote }}}
+            {{- end }}
+            {{- with .root.Values.clusterId }}
+            - {name: CONDUCTOR_CLUSTER_ID, value: {{ . | quote }}}
+            {{- end }}
             {{- if $usersSecret }}
             - {name: NATS_USER, value: conductor-{{ .name }}}
             - {name: NATS_PASSWORD_FILE, value: /etc/conductor/nats/password}

@@ -24,6 +24,7 @@ from conductor_kube.events import EventRecorder
 from conductor_kube.leader import LeaderElector, Leadership, LeaseTiming
 from conductor_kube.objects import Page, RawObject
 from conductor_kube.reflector import Changed, Deleted, Event, Reflector, ReflectorOptions, Refused, Synced
+from conductor_kube.scope import Namespaces, watched_namespaces
 from conductor_kube.writer import StatusWriter, says
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "LeaderElector",
     "Leadership",
     "LeaseTiming",
+    "Namespaces",
     "NoCluster",
     "NotFound",
     "NotServed",
@@ -57,4 +59,5 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "says",
+    "watched_namespaces",
 ]

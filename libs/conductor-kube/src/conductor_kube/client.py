@@ -22,6 +22,7 @@ from conductor_kube.connection import Credentials, open_api_client
 from conductor_kube.errors import KubeError, Unavailable, error_from_answer
 from conductor_kube.objects import Page, WatchEvent, parse_page, parse_watch_line
 from conductor_kube.request import ContentType, Request, within
+from conductor_kube.scope import Namespaces
 from conductor_model.refs import ResourceType
 
 _LIST_SECONDS = 60.0
@@ -35,20 +36,26 @@ _UNAUTHORIZED = 401
 class KubeClient:
     """A connection pool to one API server as one identity. Safe for use by many tasks; close it when done."""
 
-    def __init__(self, api: ApiClient, credentials: Credentials) -> None:
+    def __init__(
+        self, api: ApiClient, credentials: Credentials, namespaces: Namespaces | None = None
+    ) -> None:
         self._api = api
+        self._namespaces = namespaces
         self._credentials = credentials
         self._credentials_generation = 0
         self._credentials_lock = asyncio.Lock()
 
     @classmethod
-    async def open(cls, *, user_agent: str, kubeconfig: str | None = None) -> KubeClient:
+    async def open(
+        cls, *, user_agent: str, kubeconfig: str | None = None, namespaces: Namespaces | None = None
+    ) -> KubeClient:
         """Connect as a kubeconfig says (the named one, ``KUBECONFIG``, ``~/.kube/config``), else as the pod.
 
+        ``namespaces``: what a list of all namespaces is a list of, for one who may not list others; None: all.
         Raises NoCluster when none of these is there. Does not need the server to be up.
         """
         credentials = Credentials.find(kubeconfig)
-        return cls(await open_api_client(credentials, user_agent), credentials)
+        return cls(await open_api_client(credentials, user_agent), credentials, namespaces)
 
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
@@ -75,8 +82,16 @@ class KubeClient:
     ) -> AsyncGenerator[Page, None]:
         """All objects as of one moment, in pages. Raises Gone when the pages took longer than the history is kept.
 
-        Of a kind that is in no namespace, ``namespace`` means the object of that name: Namespace itself.
+        Of a kind that is in no namespace, ``namespace`` means the object of that name: Namespace itself. Without it a client
+        that sees certain namespaces lists one after the other, each as of its own moment.
         """
+        for each in (namespace,) if namespace is not None or self._namespaces is None else self._namespaces:
+            async for page in self._list(type, each, label_selector=label_selector, limit=limit):
+                yield page
+
+    async def _list(
+        self, type: ResourceType, namespace: str | None, *, label_selector: str | None, limit: int | None
+    ) -> AsyncGenerator[Page, None]:
         token: str | None = None
         while True:
             options = {"labelSelector": label_selector, "limit": limit and str(limit), "continue": token}

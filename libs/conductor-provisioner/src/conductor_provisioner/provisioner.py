@@ -9,7 +9,8 @@ Any number of replicas may run; they share the work. The kinds are registered by
 |---|---|---|
 | ``NATS_URL`` | the bus | ``nats://127.0.0.1:4222`` |
 | ``KUBECONFIG`` | the cluster | the one that the pod runs in |
-| ``CONDUCTOR_CLUSTER_ID`` | what tells this cluster's external resources from others' | uid of the namespace kube-system |
+| ``CONDUCTOR_WATCH_NAMESPACES`` | the namespaces that it sees, with commas between them | all |
+| ``CONDUCTOR_CLUSTER_ID`` | what tells this installation's external resources from others' | a namespace's uid |
 | ``CONDUCTOR_<PROVIDER>_POLL_PENDING`` | between looks while the cloud is busy | ``10s`` |
 | ``CONDUCTOR_<PROVIDER>_POLL_SETTLED`` | between looks otherwise | ``10m`` |
 | ``CONDUCTOR_<PROVIDER>_SETTLE_DELETED`` | after a deletion, a late create is waited for | ``90s`` |
@@ -17,7 +18,8 @@ Any number of replicas may run; they share the work. The kinds are registered by
 | ``CONDUCTOR_<PROVIDER>_RATE``, ``…_BURST`` | calls of an account a second, and at once | ``100``, ``200`` |
 | ``CONDUCTOR_<PROVIDER>_SWEEP`` | between sweeps for orphans | ``1h`` |
 
-Those of ``conductor_telemetry.service`` come on top.
+That namespace is kube-system, or where not all are seen, the installation's own (``CONDUCTOR_NAMESPACE``). The variables of
+``conductor_telemetry.service`` come on top.
 """
 
 from __future__ import annotations
@@ -34,7 +36,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from conductor_bus import Bus, BusConfig, BusError, Result, Work, WorkMetrics
-from conductor_kube import EventRecorder, KubeClient, KubeError, NotFound, RetryableError
+from conductor_kube import (
+    EventRecorder,
+    KubeClient,
+    KubeError,
+    Namespaces,
+    NotFound,
+    RetryableError,
+    watched_namespaces,
+)
 from conductor_kube.backoff import Backoff
 from conductor_kube.builtin import NAMESPACES, SECRETS
 from conductor_model.concrete import Concrete
@@ -101,12 +111,16 @@ class _Connections:
 async def run(name: str, factories: Factories, settings: Settings, *, version: str) -> None:
     """Works until told to stop."""
     agent = f"conductor-{name}"
-    async with service(name, version=version) as here, await KubeClient.open(user_agent=agent) as client:
+    watched = watched_namespaces(os.environ)
+    async with (
+        service(name, version=version) as here,
+        await KubeClient.open(user_agent=agent, namespaces=watched) as client,
+    ):
         connections: _Connections | None = None
 
         async def connect() -> None:
             nonlocal connections
-            cluster_id = settings.cluster_id or await _cluster_id(client)
+            cluster_id = settings.cluster_id or await _cluster_id(client, _identity(watched, os.environ))
             bus = await Bus.connect(
                 settings.nats_url, name=agent, config=BusConfig.from_environment(os.environ)
             )
@@ -223,12 +237,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _cluster_id(client: KubeClient) -> str:
+def _identity(watched: Namespaces | None, environ: Mapping[str, str]) -> str:
+    """The namespace whose uid is the installation's: others of the same cluster must find nothing of it under theirs."""
+    return "kube-system" if watched is None else environ.get("CONDUCTOR_NAMESPACE", "conductor-system")
+
+
+async def _cluster_id(client: KubeClient, namespace: str) -> str:
     """However long the API server takes to answer."""
     backoff = Backoff()
     while True:
         try:
-            return KubeObject.model_validate_json(await client.get(NAMESPACES, None, "kube-system")).uid
+            return KubeObject.model_validate_json(await client.get(NAMESPACES, None, namespace)).uid
         except RetryableError as error:
             log.warning("the cluster's id is not known yet: %s", error)
             await asyncio.sleep(backoff.next())

@@ -24,7 +24,8 @@ class Settings:
 
     nats_url: str
     cluster_id: str | None = None
-    """Absent: the uid of the namespace kube-system, which is as old and as unique as the cluster."""
+    """Absent: the uid of the namespace kube-system, which is as old and as unique as the cluster; of an installation that
+    does not see all namespaces, of the one it runs in."""
     poll: PollIntervals = field(default_factory=PollIntervals)
     settle_deleted: float = SETTLE_DELETED_SECONDS
     """Seconds after a deletion in which a create decided upon before it may still have its effect; more for a driver

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from conductor_bus import Bus, BusConfig
-from conductor_kube import KubeClient, LeaderElector, Leadership
+from conductor_kube import KubeClient, LeaderElector, Leadership, watched_namespaces
 from conductor_scheduler import VERSION
 from conductor_scheduler.config import ConfigError
 from conductor_scheduler.explain_access import AUDIENCE, Authorize, ByReviews, anybody
@@ -38,7 +38,7 @@ def _now() -> datetime:
 async def run(policies: PolicyFile) -> None:
     async with (
         service("scheduler", version=VERSION) as here,
-        await KubeClient.open(user_agent=NAME) as kube,
+        await KubeClient.open(user_agent=NAME, namespaces=watched_namespaces(os.environ)) as kube,
     ):
         await here.until_stopped(_schedule(here, kube, policies))
 

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from conductor_bus import Bus, BusConfig
-from conductor_kube import KubeClient, LeaderElector, Leadership, NoCluster
+from conductor_kube import KubeClient, LeaderElector, Leadership, NoCluster, watched_namespaces
 from conductor_model.kinds import WATCHED_KINDS
 from conductor_telemetry import Service, service
 from conductor_watcher import VERSION
@@ -37,9 +37,13 @@ async def _watch(here: Service, kube: KubeClient) -> None:
         config=BusConfig.from_environment(os.environ),
     )
     try:
-        watching = [each for each in os.environ.get("CONDUCTOR_WATCH_NAMESPACES", "").split(",") if each]
         watcher = Watcher(
-            kube, bus, Metrics(here.registry), WATCHED_KINDS, namespaces=watching or None, now=_now
+            kube,
+            bus,
+            Metrics(here.registry),
+            WATCHED_KINDS,
+            namespaces=watched_namespaces(os.environ),
+            now=_now,
         )
         here.ready("bus", lambda: bus.connected)
         here.ready("first sync", lambda: not watcher.leading or watcher.synced)
