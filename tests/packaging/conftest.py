@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from conductor_dev.controlplane import ControlPlane
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy" / "manifests"
+sys.path.insert(0, str(Path(__file__).parent))
 RIGHTS = {
     *("Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
     *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
@@ -27,3 +29,9 @@ def rendered() -> list[Json]:
 def cluster(control_plane: ControlPlane, rendered: list[Json]) -> ControlPlane:
     control_plane.api.apply([each for each in rendered if each["kind"] in RIGHTS])
     return control_plane
+
+
+@pytest.fixture(scope="session")
+def kinds_of_rights() -> set[str]:
+    """The kinds of objects by which a service may do something."""
+    return RIGHTS

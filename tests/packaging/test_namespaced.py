@@ -14,7 +14,6 @@ from conductor_dev.api import NAMESPACE, Json, objects_in
 from conductor_dev.binaries import Finder
 from conductor_dev.charts import CONDUCTOR, Chart, render
 from conductor_dev.controlplane import ControlPlane
-from conftest import RIGHTS
 
 pytestmark = pytest.mark.integration
 
@@ -49,11 +48,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Json], list[Jso
 
 
 @pytest.fixture(scope="module")
-def shared(control_plane: ControlPlane, both: tuple[list[Json], list[Json]]) -> ControlPlane:
+def shared(
+    control_plane: ControlPlane, both: tuple[list[Json], list[Json]], kinds_of_rights: set[str]
+) -> ControlPlane:
     for name in (OWN, TEAM, OTHERS_OWN, OTHERS_TEAM):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         control_plane.api.create(NAMESPACE, None, body)
-    control_plane.api.apply([each for objects in both for each in objects if each["kind"] in RIGHTS])
+    control_plane.api.apply([each for objects in both for each in objects if each["kind"] in kinds_of_rights])
     return control_plane
 
 
