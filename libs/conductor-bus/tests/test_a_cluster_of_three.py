@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conductor_bus import Bus, BusConfig, Done, Lag, Result, StreamLost, Superseded, Unavailable, Work
+from conductor_bus.connection import Connection, NotThere
 from conductor_dev.broker_cluster import NatsCluster
 from conductor_model.refs import GroupKind, ObjectKey
 
@@ -120,3 +122,27 @@ async def test_any_server_may_be_lost_while_work_flows(cluster: NatsCluster, eve
         stop.set()
         await asyncio.gather(*running)
     assert overlaps.together == []
+
+
+async def test_a_stream_that_another_is_making_is_waited_for(
+    cluster: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster refuses its name a moment before any of its servers serves it."""
+    made = await Bus.connect(cluster.url, name="first", config=CLUSTERED)
+    await made.ensure()
+    late = await Bus.connect(cluster.url, name="late", config=CLUSTERED)
+    asked, stream_info = 0, Connection.stream_info
+
+    async def not_there_yet(connection: Connection, stream: str) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:
+            raise NotThere("not served yet")
+        return await stream_info(connection, stream)
+
+    monkeypatch.setattr(Connection, "stream_info", not_there_yet)
+    async with asyncio.timeout(60):
+        await late.ensure()
+    assert asked > 2
+    await made.close()
+    await late.close()

@@ -37,6 +37,7 @@ _LONGEST_CLOSE = 1.0
 """A broker that reads nothing any more would keep a connection with unsent data open for ever."""
 _RECONNECT_PAUSE: Any = 0.25
 """nats-py annotates an int, but only sleeps so long."""
+_NAME_TAKEN = 10058
 _WRONG_LAST_SEQUENCE = (10071, 10164)
 """JetStream's codes for a failed expectation about a subject's last message."""
 
@@ -47,6 +48,10 @@ class NotThere(BusError):
 
 class Unserved(Unavailable):
     """Nobody listens to the request: what it is about does not exist, or a broker has just started."""
+
+
+class NameTaken(Refused):
+    """There is, or is about to be, a stream of that name which is configured otherwise."""
 
 
 class WrongLastSequence(BusError):
@@ -301,6 +306,8 @@ def translated(what: str) -> Iterator[None]:
     except nats.js.errors.APIError as error:
         if error.err_code in _WRONG_LAST_SEQUENCE:
             raise WrongLastSequence(_sequence_in(error.description)) from error
+        if error.err_code == _NAME_TAKEN:
+            raise NameTaken(what, error.description or type(error).__name__) from error
         raise Refused(what, error.description or type(error).__name__) from error
     except nats.errors.NoRespondersError as error:
         raise Unserved(what, "nobody serves it") from error

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from nats.js import api
 
 from conductor_bus.config import BusConfig
-from conductor_bus.connection import Connection, NotThere
-from conductor_bus.errors import Refused, ServerTooOld
+from conductor_bus.connection import Connection, NameTaken, NotThere
+from conductor_bus.errors import ServerTooOld, Unavailable
 
 REQUIRED_API_LEVEL = 2
 """JetStream's level that has message schedules (nats-server 2.12); per-message TTLs came with 1."""
@@ -102,11 +102,12 @@ async def _ensure_stream(connection: Connection, wanted: api.StreamConfig, first
         try:
             await connection.add_stream(wanted.evolve(first_seq=first_sequence))
             return
-        except Refused:
-            # Perhaps somebody else has made it meanwhile, with a first sequence of theirs.
+        except NameTaken as error:
+            # Somebody else has made it meanwhile, with a first sequence of theirs.
             present = await _config_of(connection, name)
             if present is None:
-                raise
+                # A cluster knows of a stream a moment before any of its servers serves it.
+                raise Unavailable(f"preparing stream {name}", "it is being made") from error
     if not _satisfied(present, wanted):
         await connection.update_stream(wanted.evolve(first_seq=present.first_seq))
 
