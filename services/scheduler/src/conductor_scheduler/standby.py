@@ -46,6 +46,7 @@ class Bystander:
                         hear(told, message)
                     except ValidationError as error:
                         log.error("%s cannot be read at all: %d errors", message.key, error.error_count())
+                    told.catalog.changes()  # Nobody waits here for what changed, so that it is not kept.
                 case Restarted():
                     told = View()
                 case CaughtUp():
