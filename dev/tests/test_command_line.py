@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "conductor_dev", *arguments, "--dir", str(folder)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
 
 
 def processes_of(folder: Path) -> list[str]:

@@ -52,10 +52,11 @@ async def _schedule(here: Service, kube: KubeClient, policies: PolicyFile) -> No
     try:
         await bus.ensure()
         metrics = Metrics(here.registry)
-        here.ready("bus", lambda: bus.connected)
         namespace = os.environ.get("CONDUCTOR_NAMESPACE", "conductor-system")
         elector = LeaderElector(kube, namespace=namespace, name=NAME)
         async with _explaining(kube, bus, policies) as explained, asyncio.TaskGroup() as tasks:
+            # Not before it listens to those who ask: what waits for it to be ready may be one of them.
+            here.ready("bus", lambda: bus.connected)
 
             async def lead(leadership: Leadership) -> None:
                 await _lead(here, kube, bus, policies, metrics, explained, leadership)
