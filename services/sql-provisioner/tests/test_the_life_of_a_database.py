@@ -10,6 +10,9 @@ import pytest
 
 from conductor_provisioner.driver import Ownership, Releases
 from conductor_provisioner.errors import Terminal
+from conductor_sql_provisioner import marks
+from conductor_sql_provisioner.marks import Mark
+from conductor_sql_provisioner.state import DropDatabase
 
 if TYPE_CHECKING:
     from .conftest import Stage
@@ -222,4 +225,18 @@ async def test_a_database_that_is_gone_holds_up_nobody_who_lets_it_go(stage: Sta
     resource = await stage.settle(stage.resource())
     stage.engine.drop(resource.external_name)
     await stage.driver.release(resource, await stage.driver.observe(resource))
+    await stage.remove(resource)
+
+
+async def test_a_second_database_of_one_object_is_seen_by_the_sweep(stage: Stage) -> None:
+    resource = await stage.settle(stage.resource())
+    double = f"{resource.external_name}_2"
+    stage.engine.make(double)
+    try:
+        stage.engine.mark(double, str(Mark.of(resource.owner, marks.Stage.MADE)))
+        found = [each async for each in stage.driver.tagged("cluster-1") if each.uid == resource.owner.uid]
+        assert sorted(each.external_name for each in found) == [resource.external_name, double]
+    finally:
+        names = stage.driver._names(replace(resource, external_name=double))
+        await stage.driver._server.carry_out(DropDatabase(), names)
     await stage.remove(resource)

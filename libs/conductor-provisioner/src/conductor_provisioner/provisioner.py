@@ -13,7 +13,7 @@ Any number of replicas may run; they share the work. The kinds are registered by
 | ``CONDUCTOR_CLUSTER_ID`` | what tells this installation's external resources from others' | a namespace's uid |
 | ``CONDUCTOR_<PROVIDER>_POLL_PENDING`` | between looks while the cloud is busy | ``10s`` |
 | ``CONDUCTOR_<PROVIDER>_POLL_SETTLED`` | between looks otherwise | ``10m`` |
-| ``CONDUCTOR_<PROVIDER>_SETTLE_DELETED`` | after a deletion, a late create is waited for | ``90s`` |
+| ``CONDUCTOR_<PROVIDER>_SETTLE_DELETED`` | after a deletion, a late create is waited for; SQL: 95 s more | ``90s`` |
 | ``CONDUCTOR_<PROVIDER>_CONCURRENCY`` | calls of an account under way at once, in each replica | ``16`` |
 | ``CONDUCTOR_<PROVIDER>_RATE``, ``…_BURST`` | calls of an account a second, and at once | ``100``, ``200`` |
 | ``CONDUCTOR_<PROVIDER>_SWEEP`` | between sweeps for orphans | ``1h`` |

@@ -85,13 +85,15 @@ class SQLDriver:
             await self._server.carry_out(Rewrite(Mark.of(resource.owner, Stage.KEPT)), names)
 
     async def tagged(self, cluster_id: str) -> AsyncIterator[Tagged]:
-        """Databases, and what is left of some; not those that were to be kept."""
+        """Databases, and what is left of those that are gone; not what was to be kept."""
         seen: set[str] = set()
         everything = await self._server.marked()
         for each in sorted(everything, key=lambda marked: not marked.is_database):
             tags = each.mark.tags
             uid = tags.get(UID_TAG, "")
-            if tags.get(CLUSTER_TAG) == cluster_id and each.mark.stage is not Stage.KEPT and uid not in seen:
+            if tags.get(CLUSTER_TAG) != cluster_id or each.mark.stage is Stage.KEPT:
+                continue
+            if each.is_database or uid not in seen:
                 seen.add(uid)
                 what = "database" if each.is_database else "users of a database that is gone"
                 host = self._address.endpoint.host
