@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 DRIVERS = {
     "RDSInstance",
     "S3Bucket",
+    "SQLDatabase on MariaDB",
     "SQLDatabase on PostgreSQL",
     "filesystem",
 }
