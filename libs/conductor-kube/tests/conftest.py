@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
 import yaml
 from aiohttp import web
-from kubernetes.aio.client.api_client import ApiClient
 
 from conductor_kube import (
     AlreadyExists,
@@ -31,7 +31,7 @@ from conductor_kube import (
     Refused,
     Synced,
 )
-from conductor_kube.connection import Credentials, open_api_client
+from conductor_kube.connection import Credentials, Transport, open_transport
 from conductor_model.refs import GroupVersionKind, ResourceType
 
 MANAGER = "kube-tests"
@@ -170,7 +170,7 @@ class Seen:
 class FaultProxy:
     """Stands between a client and the real API server; without a fault it changes nothing."""
 
-    def __init__(self, upstream: ApiClient) -> None:
+    def __init__(self, upstream: Transport) -> None:
         self._upstream = upstream
         self._watches: list[web.Request] = []
         self._flowing = asyncio.Event()
@@ -214,20 +214,16 @@ class FaultProxy:
             return instead
         await self._flowing.wait()
         sent = await request.read()
-        verb, url, headers, body, _ = await self._upstream.param_serialize(
+        reply = await self._upstream.send(
             request.method,
-            request.path,
-            query_params=list(self.rewrite(seen).items()),
-            header_params={"Content-Type": request.headers.get("Content-Type", "application/json")},
-            body=json.loads(sent) if sent else None,
-            auth_settings=["BearerToken"],
-        )
-        reply = await self._upstream.call_api(
-            verb, url, headers, body, _request_timeout=aiohttp.ClientTimeout(total=None)
+            f"{request.path}?{urlencode(self.rewrite(seen))}",
+            sent or None,
+            content_type=request.headers.get("Content-Type", "application/json"),
+            limits=aiohttp.ClientTimeout(total=None),
         )
         if seen.is_watch:
-            return await self._stream(request, reply.response)
-        data = await reply.response.read()
+            return await self._stream(request, reply)
+        data = await reply.read()
         await self._flowing.wait()
         return web.Response(body=data, status=reply.status, content_type="application/json")
 
@@ -339,7 +335,7 @@ def follow(parcels: Parcels) -> Follow:
 
 @pytest.fixture
 async def proxy(control_plane: Cluster, tmp_path: Path) -> AsyncIterator[FaultProxy]:
-    upstream = await open_api_client(Credentials.find(control_plane.kubeconfig), "fault-proxy")
+    upstream = await open_transport(Credentials.find(control_plane.kubeconfig), "fault-proxy")
     proxy = FaultProxy(upstream)
     app = web.Application(client_max_size=2**24)
     app.router.add_route("*", "/{path:.*}", proxy.handle)
@@ -353,7 +349,7 @@ async def proxy(control_plane: Cluster, tmp_path: Path) -> AsyncIterator[FaultPr
     yield proxy
     proxy.resume()
     await runner.cleanup()
-    await upstream.close()  # type: ignore[no-untyped-call]
+    await upstream.close()
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client.api_client import ApiClient
 
 from conductor_kube.builtin import SECRETS
-from conductor_kube.connection import Credentials, open_api_client
+from conductor_kube.connection import Credentials, Transport, open_transport
 from conductor_kube.errors import KubeError, Unavailable, error_from_answer
 from conductor_kube.objects import Page, WatchEvent, parse_page, parse_watch_line
 from conductor_kube.request import ContentType, Request, within
@@ -37,9 +36,9 @@ class KubeClient:
     """A connection pool to one API server as one identity. Safe for use by many tasks; close it when done."""
 
     def __init__(
-        self, api: ApiClient, credentials: Credentials, namespaces: Namespaces | None = None
+        self, transport: Transport, credentials: Credentials, namespaces: Namespaces | None = None
     ) -> None:
-        self._api = api
+        self._transport = transport
         self._namespaces = namespaces
         self._credentials = credentials
         self._credentials_generation = 0
@@ -55,10 +54,10 @@ class KubeClient:
         Raises NoCluster when none of these is there. Does not need the server to be up.
         """
         credentials = Credentials.find(kubeconfig)
-        return cls(await open_api_client(credentials, user_agent), credentials, namespaces)
+        return cls(await open_transport(credentials, user_agent), credentials, namespaces)
 
     async def close(self) -> None:
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._transport.close()
 
     async def __aenter__(self) -> KubeClient:
         return self
@@ -143,9 +142,8 @@ class KubeClient:
         field_manager: str,
     ) -> bytes:
         """Raises AlreadyExists; NotFound when the namespace does not exist."""
-        document = json.loads(body) if isinstance(body, bytes) else dict(body)
         query = {"fieldManager": field_manager}
-        return await self._call(Request("POST", type, namespace, query=query, body=document))
+        return await self._call(Request("POST", type, namespace, query=query, body=body))
 
     async def merge_patch(
         self,
@@ -170,7 +168,7 @@ class KubeClient:
                 name,
                 subresource,
                 query={"fieldManager": field_manager},
-                body=dict(patch),
+                body=patch,
                 content_type=ContentType.MERGE_PATCH,
             )
         )
@@ -252,24 +250,26 @@ class KubeClient:
             raise Unavailable(str(error) or type(error).__name__, what=str(request)) from error
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
-        verb, url, headers, body, _ = await self._api.param_serialize(
+        return await self._transport.send(
             request.method,
-            request.path,
-            query_params=list(request.query.items()),
-            header_params={"Accept": ContentType.JSON.value, "Content-Type": request.content_type.value},
-            body=request.body,
-            auth_settings=["BearerToken"],
+            request.target,
+            _encoded(request.body),
+            content_type=request.content_type,
+            limits=request.limits,
         )
-        answer = await self._api.call_api(verb, url, headers, body, _request_timeout=request.limits)
-        response: aiohttp.ClientResponse = answer.response
-        return response
 
     async def _renew_credentials(self, used: int) -> None:
         """Read token and certificates anew, once for all the requests that were refused with the same ones."""
         async with self._credentials_lock:
             if self._credentials_generation == used:
-                await self._credentials.read_into(self._api.configuration)
+                await self._credentials.read_into(self._transport.configuration)
                 self._credentials_generation += 1
+
+
+def _encoded(body: object) -> bytes | None:
+    return (
+        body if body is None or isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
+    )
 
 
 def _named(type: ResourceType, namespace: str | None) -> dict[str, str]:

@@ -10,18 +10,22 @@ import os
 import socket
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import config
-from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+from yarl import URL
 
 from conductor_kube.errors import NoCluster
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _CONNECTIONS = 256
 """Enough for 64 writes in flight beside a watch per kind and namespace; connections are opened on demand."""
+
+_READ_BUFFER = 2**21
+"""A line of a watch may be as large as an object can be."""
 
 # A peer that vanished without closing (a dead node, a dropped NAT entry) is noticed within 25 s, as client-go's HTTP/2
 # pings do, and not after the kernel's two hours.
@@ -74,21 +78,75 @@ class Credentials:
         return self._kubeconfig or "the pod's service account"
 
 
-async def open_api_client(credentials: Credentials, user_agent: str) -> ApiClient:
+async def open_transport(credentials: Credentials, user_agent: str) -> Transport:
+    """Raises NoCluster when the credentials cannot be read. Does not need the server to be up."""
     configuration = Configuration()
     configuration.connection_pool_maxsize = _CONNECTIONS
     await credentials.read_into(configuration)
-    api = ApiClient(configuration)
-    api.rest_client = _Transport(configuration)
-    api.user_agent = user_agent
-    return api
+    return Transport(configuration, user_agent)
 
 
-class _Transport(RESTClientObject):
-    """The client's transport with keep-alive on its sockets."""
+class Transport:
+    """Sends requests as one identity over a pool of connections.
 
-    def _create_connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=_kept_alive)
+    The generated client's way to a request costs as much CPU again as the request itself, and so does asking the
+    environment anew each time for a proxy and a .netrc; here the proxy is found once.
+    """
+
+    def __init__(self, configuration: Configuration, user_agent: str) -> None:
+        self.configuration = configuration
+        self._pool = _Pool(configuration)
+        self._session: aiohttp.ClientSession | None = None
+        self._user_agent = user_agent
+        self._proxy = configuration.proxy or _proxy_of_environment(URL(configuration.host))
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        *,
+        content_type: str,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """``target`` is path and query, encoded. Raises what aiohttp raises."""
+        if self._session is None:
+            self._session = self._pool.session()
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": self._user_agent}
+        token = await self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if token is not None:
+            headers["Authorization"] = token
+        return await self._session.request(
+            method,
+            URL(self.configuration.host + target, encoded=True),
+            data=body,
+            headers=headers,
+            timeout=limits,
+            proxy=self._proxy,
+            proxy_headers=self.configuration.proxy_headers,
+            server_hostname=self.configuration.tls_server_name or None,
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+class _Pool(RESTClientObject):
+    """The client's connections, trusting whom it trusts, with keep-alive on the sockets."""
+
+    def session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, socket_factory=_kept_alive)
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=_READ_BUFFER
+        )
+
+
+def _proxy_of_environment(server: URL) -> str | None:
+    """As ``HTTPS_PROXY`` and ``NO_PROXY`` say."""
+    if server.host is None or proxy_bypass(server.host):
+        return None
+    return getproxies().get(server.scheme)
 
 
 def _kept_alive(address: tuple[Any, ...]) -> socket.socket:

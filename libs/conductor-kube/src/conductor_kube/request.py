@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import quote, urlencode
 
 import aiohttp
 
@@ -41,12 +42,15 @@ class Request:
     subresource: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
     body: object = None
+    """JSON in the making, or its bytes."""
     content_type: ContentType = ContentType.JSON
     limits: aiohttp.ClientTimeout = _DEFAULT_LIMITS
 
     @property
-    def path(self) -> str:
-        return self.type.path(self.namespace, self.name, self.subresource)
+    def target(self) -> str:
+        """Path and query, encoded for a URL."""
+        path = quote(self.type.path(self.namespace, self.name, self.subresource), safe="/:")
+        return f"{path}?{urlencode(self.query, quote_via=quote)}" if self.query else path
 
     def __str__(self) -> str:
         """As errors name it: no query and no body, which may be confidential."""
