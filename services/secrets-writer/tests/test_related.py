@@ -14,15 +14,29 @@ from conductor_secrets_writer.related import related
 ORDERS = ObjectKey(MYSQL_INSTANCE.group_kind, "shop", "orders")
 
 
+SEEN = {"conditions": [{"type": "Ready", "status": "False", "reason": "Creating"}]}
+"""A status of which a provisioner has written something."""
+
+
 def message(
-    kind: GroupKind, namespace: str, name: str, spec: Any = None, *, deleted: bool = False
+    kind: GroupKind,
+    namespace: str,
+    name: str,
+    spec: Any = None,
+    *,
+    status: Any = None,
+    metadata: Any = None,
+    deleted: bool = False,
 ) -> ObjectMessage:
+    whole = {"metadata": {"name": name, "namespace": namespace, "uid": "u", **(metadata or {})}, "spec": spec}
+    if status is not None:
+        whole["status"] = status
     return ObjectMessage(
         key=ObjectKey(kind, namespace, name),
         uid="u",
         resource_version="1",
         deleted=deleted,
-        data=json.dumps({"spec": spec}).encode(),
+        data=json.dumps(whole).encode(),
         sequence=1,
         time=datetime(2026, 11, 21, tzinfo=UTC),
         traceparent=None,
@@ -31,7 +45,12 @@ def message(
 
 
 def about_rds(*refs: dict[str, Any], **rest: Any) -> ObjectMessage:
-    return message(RDS_INSTANCE.group_kind, "conductor-system", "rds-1", {"claimRefs": list(refs), **rest})
+    spec = {"claimRefs": list(refs), **rest}
+    return message(RDS_INSTANCE.group_kind, "conductor-system", "rds-1", spec, status=SEEN)
+
+
+def about_the_claim(status: Any, **metadata: Any) -> ObjectMessage:
+    return message(MYSQL_INSTANCE.group_kind, "shop", "orders", status=status, metadata=metadata)
 
 
 def ref(**change: Any) -> dict[str, Any]:
@@ -45,8 +64,43 @@ def ref(**change: Any) -> dict[str, Any]:
     }
 
 
-def test_a_claims_message_is_about_the_claim():
-    assert related(message(MYSQL_INSTANCE.group_kind, "shop", "orders")) == (ORDERS,)
+BOUND = {
+    "boundResource": {
+        "apiVersion": RDS_INSTANCE.gvk.api_version,
+        "kind": "RDSInstance",
+        "namespace": "conductor-system",
+        "name": "rds-1",
+        "uid": "rds-uid",
+    }
+}
+
+
+def test_a_bound_claims_message_is_about_the_claim():
+    assert related(about_the_claim(BOUND)) == (ORDERS,)
+
+
+def test_a_claim_that_waits_to_be_bound_needs_nothing():
+    waiting = {"conditions": [{"type": "Scheduled", "status": "False", "reason": "NoneFits"}]}
+    assert related(about_the_claim(None)) == ()
+    assert related(about_the_claim(waiting)) == ()
+
+
+def test_a_claim_that_is_ready_and_bound_to_nothing_is_told_so():
+    ready = {"conditions": [{"type": "Ready", "status": "True", "reason": "Available"}]}
+    assert related(about_the_claim(ready)) == (ORDERS,)
+
+
+def test_a_claim_that_is_deleted_is_forgotten_with_its_timer():
+    assert related(about_the_claim(None, deletionTimestamp="2026-11-21T12:00:00Z")) == (ORDERS,)
+
+
+def test_a_claim_that_cannot_be_read_is_left_to_the_handler():
+    assert related(about_the_claim({"conditions": 7})) == (ORDERS,)
+
+
+def test_a_resource_that_no_provisioner_has_looked_at_is_no_news():
+    spec = {"claimRefs": [ref()]}
+    assert related(message(RDS_INSTANCE.group_kind, "conductor-system", "rds-1", spec)) == ()
 
 
 def test_a_resources_message_is_about_all_claims_that_are_bound_to_it():

@@ -50,6 +50,7 @@ _MOST_UNACKNOWLEDGED = 100_000
 _SHORTEST_TIMER = 1.0
 """Below this a wish to be called again is a delayed redelivery rather than a stored timer."""
 _REMEMBERED_FAILURES = 10_000
+_REMEMBERED_WRITES = 10_000
 _PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _SHORT_PAUSE = 0.05
@@ -115,6 +116,8 @@ class WorkQueue:
     _queue: KeyedQueue[_Delivery] = field(default_factory=KeyedQueue)
     _in_hand: set[_Delivery] = field(default_factory=set)
     _failures: dict[ObjectKey, Failures] = field(default_factory=dict)
+    _wrote: dict[ObjectKey, str] = field(default_factory=dict)
+    """The version that the last handling of an object left it in, where it says so."""
     _share: Share = field(init=False)
     _put_off: dict[int, int] = field(default_factory=dict)
     """Sequence -> how often its message was put off here: no delivery that a handler has seen."""
@@ -230,7 +233,7 @@ class WorkQueue:
             await self._bury(message, None, error)
             await self._acknowledge(message, None)
             return
-        if not keys:
+        if not keys or self._is_echo(cause):
             await self._acknowledge(message, None)
             return
         if isinstance(cause, ObjectMessage) and cause.key.group_kind not in self.kinds:
@@ -246,6 +249,13 @@ class WorkQueue:
         self._share.took(cause.flow)
         for key in keys:
             self._queue.add(key, delivery, cause.flow)
+
+    def _is_echo(self, cause: Cause) -> bool:
+        """Whether all there is to do about a message was done by the handling that caused it.
+
+        Only what is durable counts: a handling that did not come to its end has left nothing here.
+        """
+        return isinstance(cause, ObjectMessage) and self._wrote.get(cause.key) == cause.resource_version
 
     async def _put_it_off(self, message: Msg, cause: Cause) -> None:
         """Gives a message back, to have it again when its flow's turn may have come."""
@@ -315,6 +325,7 @@ class WorkQueue:
     async def _handle(self, batch: Batch[_Delivery], lock: Lock, handle: Handler, timers: Timers) -> None:
         key, newest = batch.key, max(batch.items, key=lambda delivery: delivery.sequence)
         cause = newest.cause
+        self._wrote.pop(key, None)
         if isinstance(cause, Wake):
             timers.fired(key)
         try:
@@ -375,6 +386,10 @@ class WorkQueue:
                 await timers.set(batch.key, delay, traceparent=cause.traceparent, claim_namespace=claimed_in)
         else:
             await timers.cancel(batch.key)
+        if result.wrote is not None and again is None:
+            self._wrote[batch.key] = result.wrote
+            if len(self._wrote) > _REMEMBERED_WRITES:
+                del self._wrote[next(iter(self._wrote))]
         await self._settle(batch, again)
 
     async def _after_error(self, batch: Batch[_Delivery], newest: _Delivery, error: Exception) -> None:
