@@ -11,6 +11,7 @@ from conductor_provisioner.conformance.report import Result, Verdict, document, 
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = {
+    "CloudSQLInstance",
     "RDSInstance",
     "S3Bucket",
     "SQLDatabase on MariaDB",
