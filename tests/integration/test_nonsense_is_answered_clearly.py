@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 from stage import SERVICES, SYSTEM, Stage, condition
 
@@ -26,6 +29,32 @@ def test_a_claim_that_makes_no_sense_is_refused_with_the_field(
 ) -> None:
     with pytest.raises(ApiError, match=told):
         stage.claim(name, **spec)
+
+
+@pytest.fixture
+def deep_recursion() -> Iterator[None]:
+    """What a test writes that deep, it needs a deep stack to write."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(50_000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize("levels", [300, 5000])
+def test_a_claim_that_is_nested_beyond_reading_is_told_so_and_holds_up_nobody(
+    stage: Stage, levels: int, deep_recursion: None
+) -> None:
+    deep: object = "x"
+    for _ in range(levels):
+        deep = [deep]
+    pids = [stage.service(name).pid for name in SERVICES]
+    stage.claim("deep", requirements={"team": deep})
+    told = stage.wait_claim("deep", lambda found: condition(found, "Scheduled")["status"] == "False")
+    assert condition(told, "Scheduled")["message"] == "no enabled plugin understands requirements.team"
+    stage.claim("fine", resourceClass=stage.offer_class())
+    stage.wait_ready("fine")
+    assert [stage.service(name).pid for name in SERVICES] == pids
+    assert all(stage.service(name).alive for name in SERVICES)
 
 
 def test_a_class_whose_template_names_an_unknown_kind_is_named_on_the_claim(stage: Stage) -> None:

@@ -19,6 +19,7 @@ import aiohttp
 from conductor_kube.builtin import SECRETS
 from conductor_kube.connection import Credentials, Transport, open_transport
 from conductor_kube.errors import KubeError, Unavailable, error_from_answer
+from conductor_kube.nesting import shallow
 from conductor_kube.objects import Page, WatchEvent, parse_page, parse_watch_line
 from conductor_kube.request import ContentType, Request, within
 from conductor_kube.scope import Namespaces
@@ -96,7 +97,7 @@ class KubeClient:
             options = {"labelSelector": label_selector, "limit": limit and str(limit), "continue": token}
             query = {key: value for key, value in options.items() if value} | _named(type, namespace)
             request = Request("GET", type, namespace, query=query, limits=within(_LIST_SECONDS))
-            page = parse_page(type, await self._call(request), what=str(request))
+            page = parse_page(type, await self._ask(request), what=str(request))
             yield page
             if page.next_token is None:
                 return
@@ -225,6 +226,10 @@ class KubeClient:
         await self._call(Request("DELETE", type, namespace, name, body=body))
 
     async def _call(self, request: Request) -> bytes:
+        """The answer is one object, which a model is to read."""
+        return shallow(await self._ask(request))
+
+    async def _ask(self, request: Request) -> bytes:
         async with self._answer(request) as answer:
             return await answer.read()
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from conductor_kube.errors import Unavailable, error_from_status
+from conductor_kube.nesting import shallow
 from conductor_model.refs import ObjectKey, ResourceType
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class RawObject:
-    """One object: who it is, and its JSON without managedFields, to be parsed by a model."""
+    """One object: who it is, and its JSON without managedFields, shallow enough to be parsed by a model."""
 
     key: ObjectKey
     uid: str
@@ -69,14 +72,14 @@ def raw_object(type: ResourceType, item: dict[str, Any]) -> RawObject:
         key=ObjectKey(type.group_kind, metadata.get("namespace", ""), metadata["name"]),
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        raw=encode(whole),
+        raw=shallow(encode(whole)),
     )
 
 
 def parse_page(type: ResourceType, data: bytes, *, what: str) -> Page:
     """One answer to a list. Raises Unavailable for what no API server answers, such as a proxy's own page."""
-    with _as_unavailable(what):
-        answer = json.loads(data)
+
+    def page(answer: dict[str, Any]) -> Page:
         metadata = answer["metadata"]
         return Page(
             items=tuple(raw_object(type, item) for item in answer.get("items") or ()),
@@ -84,11 +87,13 @@ def parse_page(type: ResourceType, data: bytes, *, what: str) -> Page:
             next_token=metadata.get("continue") or None,
         )
 
+    return _read(data, page, what)
+
 
 def parse_watch_line(type: ResourceType, line: bytes, *, what: str) -> WatchEvent:
     """One line of a watch. Raises the KubeError that an ERROR event stands for, ``Gone`` above all."""
-    with _as_unavailable(what):
-        event: Mapping[str, Any] = json.loads(line)
+
+    def happened(event: dict[str, Any]) -> WatchEvent:
         item: dict[str, Any] = event["object"]
         match event["type"]:
             case "BOOKMARK":
@@ -99,6 +104,16 @@ def parse_watch_line(type: ResourceType, line: bytes, *, what: str) -> WatchEven
                 raise error_from_status(item, what=what)
             case _:
                 return Upserted(raw_object(type, item))
+
+    return _read(line, happened, what)
+
+
+def _read(data: bytes, understand: Callable[[dict[str, Any]], Answer], what: str) -> Answer:
+    with _as_unavailable(what):
+        try:
+            return understand(json.loads(data))
+        except RecursionError:
+            return understand(json.loads(shallow(data)))
 
 
 @contextmanager
