@@ -137,6 +137,17 @@ async def test_applied_fields_belong_to_their_manager(client: Any, parcels: Any)
         await client.apply(*where, {"spec": {"ours": "3"}}, field_manager="them", force=False)
 
 
+async def test_any_text_can_be_applied(client: Any, parcels: Any) -> None:
+    """An apply is read as YAML, which takes fewer characters than JSON does."""
+    await parcels.create("p")
+    text = (
+        "".join(map(chr, [*range(0x20, 0x300), 0x2028, 0xFEFF, 0xFFFE, 0x1F4A5, 0x10FFFF]))
+        + "\t\n\r\x00\\ud83d"
+    )
+    await client.apply(parcels.type, parcels.namespace, "p", {"spec": {"text": text}}, field_manager="us")
+    assert (await parcels.get("p"))["spec"] == {"text": text}
+
+
 async def test_a_list_by_label_has_what_carries_it(client: Any, namespace: Any) -> None:
     for name, colour in (("a", "red"), ("b", "blue"), ("c", "red")):
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"c": colour}}}

@@ -268,3 +268,9 @@ def test_what_was_made_in_another_region_or_account_is_elsewhere(
 
 def test_what_was_never_made_is_nowhere_else() -> None:
     assert elsewhere(NAME, None, "eu-west-1", "1") is None
+
+
+def test_a_status_that_somebody_spoilt_is_no_proof_that_an_instance_is_gone():
+    problem = elsewhere(NAME, "nonsense", "eu-west-1", "1")
+    assert problem is not None
+    assert "status.arn" in problem

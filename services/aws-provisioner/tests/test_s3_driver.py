@@ -533,6 +533,12 @@ async def test_credentials_of_another_account_are_no_proof_that_a_bucket_is_gone
     assert caught.value.reason == "Elsewhere"
 
 
+async def test_a_status_that_somebody_spoilt_is_no_proof_that_a_bucket_is_gone(driver: S3Driver) -> None:
+    with pytest.raises(Refused, match=r"status\.userArn is no ARN") as caught:
+        await driver.observe(wanted(status=S3BucketStatus(user_arn="nonsense")))
+    assert caught.value.reason == "Elsewhere"
+
+
 async def test_the_sweep_finds_every_bucket_and_what_was_to_become_one(
     driver: S3Driver, cloud: Cloud
 ) -> None:

@@ -21,7 +21,7 @@ from conductor_kube.connection import Credentials, Transport, open_transport
 from conductor_kube.errors import KubeError, Unavailable, error_from_answer
 from conductor_kube.nesting import shallow
 from conductor_kube.objects import Page, WatchEvent, parse_page, parse_watch_line
-from conductor_kube.request import ContentType, Request, within
+from conductor_kube.request import ContentType, Request, as_yaml, within
 from conductor_kube.scope import Namespaces
 from conductor_model.refs import ResourceType
 
@@ -203,7 +203,7 @@ class KubeClient:
                 name,
                 subresource,
                 query={"fieldManager": field_manager, "force": "true" if force else "false"},
-                body=document,
+                body=as_yaml(document),
                 content_type=ContentType.APPLY_PATCH,
             )
         )

@@ -136,7 +136,12 @@ def elsewhere(name: str, arn: str | None, region: str, account: str | None) -> s
     """
     if arn is None:
         return None
-    made_in, made_by = arn.split(":")[_REGION_AND_ACCOUNT_IN_ARN]
+    parts = arn.split(":")[_REGION_AND_ACCOUNT_IN_ARN]
+    if len(parts) != 2:
+        return (
+            f"status.arn of DB instance {name} is no ARN: nothing is changed or deleted until it is corrected"
+        )
+    made_in, made_by = parts
     if made_in == region and account in (None, made_by):
         return None
     here = f"{region} of {account or 'an account not known yet'}"

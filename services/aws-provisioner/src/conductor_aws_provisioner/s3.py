@@ -495,10 +495,12 @@ class S3Driver:
             return
         if self._account is None:
             self._account = await self._call("GetCallerIdentity", "AWS", lambda: account_id(self._session))
-        account = arn.split(":")[_ACCOUNT_IN_ARN]
+        account = (arn.split(":") + [""] * _ACCOUNT_IN_ARN)[_ACCOUNT_IN_ARN]
         if account != self._account:
             name = resource.external_name
             problem = f"it is in account {account}, and the credentials are of account {self._account}"
+            if not account:
+                problem = "status.userArn is no ARN, and does not tell which account it is in: correct it"
             raise Refused("GetBucketLocation", name, "Elsewhere", problem, reason="Elsewhere")
 
     async def _call(self, action: str, target: str, call: Callable[[], _T]) -> _T:
