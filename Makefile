@@ -58,6 +58,12 @@ soak: $(STAMP) ## claims come and go with faults for MINUTES (60): nothing grows
 test-model: $(STAMP) ## live HISTORIES (5000) of the pure cores on a model of the API server, and break each core once
 	@CONDUCTOR_MODEL_HISTORIES="$(or $(HISTORIES),5000)" $(PY) -m pytest tests/model
 
+.PHONY: test-fuzz
+test-fuzz: $(STAMP) ## apply COUNT (2000) bad manifests to everything running; SEED (1) replays a run
+	@$(PY) -m conductor_dev build control-plane helm
+	@CONDUCTOR_FUZZ_COUNT="$(or $(COUNT),2000)" CONDUCTOR_FUZZ_SEED="$(or $(SEED),1)" \
+		$(PY) -m pytest -s tests/fuzz
+
 .PHONY: conformance
 conformance: $(STAMP) ## kill every driver at every step, and 1,000 times at random: docs/conformance.md; DRIVER=TestS3 for one
 	@$(PY) -m pytest services examples -m conformance -k "$(or $(DRIVER),Test)" \
