@@ -150,6 +150,7 @@ def watching(kube: KubeClient, nats_server: Any, namespace: str) -> Any:
             namespaces=[namespace],
             now=lambda: datetime.now(UTC),
             look_for_others_after=look_for_others_after,
+            look_for_others_every=look_for_others_after,
         )
         task = asyncio.create_task(watcher.run())
         try:

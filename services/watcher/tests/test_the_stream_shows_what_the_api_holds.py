@@ -233,3 +233,33 @@ async def test_what_a_deposed_watcher_sends_late_does_not_stay(
             await until(lambda: _shows(stream, {"c": shown}))
     finally:
         await bus.close()
+
+
+@pytest.mark.parametrize("when", ["while it runs", "while none runs"])
+async def test_what_is_no_message_does_not_hide_an_object_for_long(
+    watching: Any, nats_server: Any, claims: Any, stream: Any, until: Any, namespace: str, when: str
+) -> None:
+    """Put there by hand, in the place of an object that exists and of one that does not."""
+
+    async def rubbish() -> None:
+        async with await nats.connect(nats_server.url) as client:
+            for name in ("c", "nothing"):
+                subject = Subjects().object(ObjectKey(MYSQL_INSTANCE.group_kind, namespace, name))
+                await client.jetstream().publish(subject, b"rubbish")
+        assert await stream.messages() == {} or when == "while it runs"
+
+    async def mended() -> bool:
+        messages = await stream.messages()
+        deleted = {name: message.deleted for name, message in messages.items()}
+        return deleted == {"c": False, "nothing": True} and messages["c"].resource_version == shown
+
+    async with watching(look_for_others_after=0.1):
+        shown = await claims.create("c")
+        await until(lambda: _shows(stream, {"c": shown}))
+        if when == "while it runs":
+            await rubbish()
+            await until(mended)
+    if when == "while none runs":
+        await rubbish()
+        async with watching():
+            await until(mended)

@@ -17,13 +17,16 @@ from nats.js import api
 from conductor_bus.connection import Connection, NotThere, WrongLastSequence, created
 from conductor_bus.envelope import Event, ObjectMessage, headers_of, tombstone_payload
 from conductor_bus.errors import MalformedMessage, StreamLost, Superseded, Unavailable
-from conductor_bus.reading import latest, require_stream, snapshot
+from conductor_bus.reading import Unreadable, latest, require_stream, stored
 from conductor_bus.tracing import publishing
 from conductor_model.refs import GroupKind, ObjectKey
 
 _EXPECTED = api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value
 _ROUTINE_CHECK = 10.0
 """Seconds between looks at whether the stream is still the same, besides those after each reconnect."""
+
+_NOBODY = "unknown"
+"""The uid of an object that was never heard of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,19 @@ class ObjectPublisher:
         info = await require_stream(self._connection)
         self._stream_created = created(info)
         self._highest = info.state.last_seq
-        return {
-            message.key: Published(message.uid, message.resource_version, message.sequence, message.deleted)
-            async for message in snapshot(self._connection, kinds, headers_only=True)
-        }
+        return await self.held(kinds)
+
+    async def held(self, kinds: Iterable[GroupKind]) -> dict[ObjectKey, Published]:
+        """What the stream holds of these kinds, without payloads. Where it holds something that is no message about
+        the object, that counts as one about an object that nobody knows. Raises as `state` does.
+        """
+        found: dict[ObjectKey, Published] = {}
+        async for each in stored(self._connection, kinds):
+            if isinstance(each, Unreadable):
+                found[each.key] = Published(_NOBODY, "", each.sequence, deleted=False)
+            else:
+                found[each.key] = Published(each.uid, each.resource_version, each.sequence, each.deleted)
+        return found
 
     async def watch_for_loss(self) -> AsyncIterator[StreamLost]:
         """Yields whenever the stream turns out to be gone, made anew, or set back; once for each such event.

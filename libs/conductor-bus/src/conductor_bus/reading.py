@@ -42,6 +42,14 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What the stream holds at an object's place and is no message about it."""
+
+    key: ObjectKey
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Position:
     """How far a follower has read, in which incarnation of the stream."""
 
@@ -92,16 +100,43 @@ async def snapshot(
         StreamLost: there is no stream.
         Unavailable: the connection broke; what was yielded is not complete.
     """
+    async for message in _snapshot(connection, kinds, headers_only=headers_only):
+        if (read := _read(connection, message)) is not None:
+            yield read
+
+
+async def stored(
+    connection: Connection, kinds: Iterable[GroupKind]
+) -> AsyncGenerator[ObjectMessage | Unreadable, None]:
+    """What stands at the place of every object of these kinds, without payloads. Raises as `snapshot` does."""
+    subjects = connection.subjects
+    async for message in _snapshot(connection, kinds, headers_only=True):
+        try:
+            key = subjects.parse(message.subject)
+        except MalformedMessage:
+            continue
+        if isinstance(key, WakeSubject) or subjects.object(key) != message.subject:
+            continue
+        sequence = message.metadata.sequence.stream
+        try:
+            yield read_message(key, message.headers, message.data, sequence=sequence)
+        except MalformedMessage:
+            yield Unreadable(key, sequence)
+
+
+async def _snapshot(
+    connection: Connection, kinds: Iterable[GroupKind], *, headers_only: bool
+) -> AsyncGenerator[Msg, None]:
     try:
-        async for message in _snapshot(connection, kinds, headers_only=headers_only):
+        async for message in _messages(connection, kinds, headers_only=headers_only):
             yield message
     except ConsumerLost as error:
         raise Unavailable("reading the present state", str(error)) from error
 
 
-async def _snapshot(
+async def _messages(
     connection: Connection, kinds: Iterable[GroupKind], *, headers_only: bool
-) -> AsyncGenerator[ObjectMessage, None]:
+) -> AsyncGenerator[Msg, None]:
     await require_stream(connection)
     config = _reader(connection, kinds, headers_only=headers_only)
     async with PullSession(
@@ -115,8 +150,8 @@ async def _snapshot(
                 await session.request(_BATCH, wait=False)
                 asked = True
             message = await session.receive()
-            if message is not None and (read := _read(connection, message)) is not None:
-                yield read
+            if message is not None:
+                yield message
     await connection.delete_consumer(connection.config.stream, str(config.name))
 
 

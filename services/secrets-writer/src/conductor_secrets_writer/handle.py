@@ -15,14 +15,14 @@ from datetime import datetime
 from opentelemetry import trace
 from pydantic import Field, ValidationError
 
-from conductor_bus import Bus, Done, RequeueAfter, Result, Transient, Work
+from conductor_bus import Bus, Done, MalformedMessage, RequeueAfter, Result, Transient, Work
 from conductor_kube import Conflict, EventRecorder, KubeClient, NotFound, StatusWriter
 from conductor_kube.builtin import SECRETS
 from conductor_model.claims import BoundResource, Claim
 from conductor_model.concrete import Concrete
 from conductor_model.connection import Connectable, Connection, CredentialsIncomplete
 from conductor_model.kinds import BY_GROUP_KIND, CLAIM_MODELS, CONCRETE_MODELS
-from conductor_model.meta import Model
+from conductor_model.meta import KubeObject, Model
 from conductor_model.refs import GroupVersionKind, ObjectKey
 from conductor_secrets_writer.config import Settings
 from conductor_secrets_writer.decide import (
@@ -84,6 +84,8 @@ class ClaimHandler:
         try:
             claim = CLAIM_MODELS[work.key.group_kind].model_validate_json(raw)
         except ValidationError as error:
+            if not _is_object(raw):
+                raise MalformedMessage(f"{work.key}: what was heard of it is no object") from None
             # The scheduler tells the claim's author; until the claim changes there is nothing to write for it.
             log.info("%s cannot be read: %d fields are wrong", work.key, error.error_count())
             return Done()
@@ -228,6 +230,14 @@ def _wish(claim: Claim) -> tuple[object, ...]:
 def _key_of(bound: BoundResource) -> ObjectKey:
     kind = GroupVersionKind.parse(bound.api_version, bound.kind)
     return ObjectKey(kind.group_kind, bound.namespace, bound.name)
+
+
+def _is_object(raw: bytes) -> bool:
+    try:
+        KubeObject.model_validate_json(raw)
+    except ValidationError:
+        return False
+    return True
 
 
 def _concrete(key: ObjectKey, raw: bytes) -> Concrete | None:

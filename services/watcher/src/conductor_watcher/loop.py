@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from conductor_bus import Bus, BusError, ObjectPublisher, Published, StreamLost
+from conductor_bus import Bus, BusError, ObjectPublisher, StreamLost
 from conductor_kube import Changed, Deleted, KubeClient, Reflector, Refused, Synced
 from conductor_model.refs import ObjectKey, ResourceType
 from conductor_watcher.decide import Absent, Present, buried, claim_namespace, foreign, public_form
@@ -43,14 +43,17 @@ class Watcher:
         namespaces: Sequence[str] | None = None,
         now: Callable[[], datetime],
         look_for_others_after: float = _LOOK_FOR_OTHERS_AFTER,
+        look_for_others_every: float = _LOOK_FOR_OTHERS_EVERY,
     ) -> None:
         self._kube = kube
         self._bus = bus
         self._metrics = metrics
         self._kinds = kinds
+        self._group_kinds = [kind.group_kind for kind in kinds]
         self._sources = [(kind, namespace) for kind in kinds for namespace in namespaces or (None,)]
         self._now = now
         self._look_for_others_after = look_for_others_after
+        self._look_for_others_every = look_for_others_every
         self._settled: set[tuple[ResourceType, str | None]] = set()
         self._all_settled = asyncio.Event()
         self.leading = False
@@ -83,14 +86,14 @@ class Watcher:
         self._all_settled.clear()
         await self._bus.ensure()
         publisher = self._bus.publisher(_SOURCE)
-        stream = await publisher.state([kind.group_kind for kind in self._kinds])
+        stream = await publisher.state(self._group_kinds)
         outbox = Outbox(self._bus, publisher, stream, self._metrics, self._now, leading)
         self._metrics.resyncs.inc()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(outbox.run())
             tasks.create_task(self._notice_loss(publisher))
             tasks.create_task(self._notice_sync(outbox))
-            tasks.create_task(self._notice_others(outbox))
+            tasks.create_task(self._notice_others(publisher, outbox))
             for kind, namespace in self._sources:
                 tasks.create_task(self._reflect(kind, namespace, outbox))
 
@@ -99,22 +102,19 @@ class Watcher:
         async for lost in publisher.watch_for_loss():
             raise lost
 
-    async def _notice_others(self, outbox: Outbox) -> None:
-        """What a deposed watcher sent before it knew may arrive late, and show as present what is long gone."""
+    async def _notice_others(self, publisher: ObjectPublisher, outbox: Outbox) -> None:
+        """What a deposed watcher sent before it knew may arrive late, and show as present what is long gone.
+
+        What is no message about an object, put in its place by hand, hides it from everybody in the same way.
+        """
         await self._all_settled.wait()
         pause = self._look_for_others_after
         while True:
             await asyncio.sleep(pause)
-            pause = _LOOK_FOR_OTHERS_EVERY
-            other = foreign(await self._published(), outbox.stream, outbox.busy)
+            pause = self._look_for_others_every
+            other = foreign(await publisher.held(self._group_kinds), outbox.stream, outbox.busy)
             if other is not None:
                 raise WrittenByAnother(other)
-
-    async def _published(self) -> dict[ObjectKey, Published]:
-        return {
-            each.key: Published(each.uid, each.resource_version, each.sequence, each.deleted)
-            async for each in self._bus.snapshot([kind.group_kind for kind in self._kinds], headers_only=True)
-        }
 
     async def _notice_sync(self, outbox: Outbox) -> None:
         await self._all_settled.wait()
