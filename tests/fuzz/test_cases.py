@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases import draw
-from schemas import examples, schemas
+from schemas import schemas
 
 
 def test_a_case_is_a_function_of_its_seed_and_number():
