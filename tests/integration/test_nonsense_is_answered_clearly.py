@@ -33,7 +33,7 @@ def test_a_claim_that_makes_no_sense_is_refused_with_the_field(
 
 @pytest.fixture
 def deep_recursion() -> Iterator[None]:
-    """What a test writes that deep, it needs a deep stack to write."""
+    """Who writes what is nested that deep, and lists it when cleaning up, needs a deep stack."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(50_000)
     yield
@@ -42,7 +42,7 @@ def deep_recursion() -> Iterator[None]:
 
 @pytest.mark.parametrize("levels", [300, 5000])
 def test_a_claim_that_is_nested_beyond_reading_is_told_so_and_holds_up_nobody(
-    stage: Stage, levels: int, deep_recursion: None
+    deep_recursion: None, stage: Stage, levels: int
 ) -> None:
     deep: object = "x"
     for _ in range(levels):
