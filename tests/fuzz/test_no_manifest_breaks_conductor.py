@@ -10,7 +10,7 @@ from arena import Arena
 from cases import draw
 
 SEED = int(os.environ.get("CONDUCTOR_FUZZ_SEED", "1"))
-COUNT = int(os.environ.get("CONDUCTOR_FUZZ_COUNT", "100"))
+COUNT = int(os.environ.get("CONDUCTOR_FUZZ_COUNT", "50"))
 BATCH = 50
 
 
