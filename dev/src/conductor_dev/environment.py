@@ -260,6 +260,8 @@ class Environment:
             variables |= {name: value for name, value in self._environ.items() if name.startswith("NATS_")}
         if service.name == "sql-provisioner":
             variables |= {"CONDUCTOR_SQL_POLL_PENDING": "1", "CONDUCTOR_SQL_SETTLE_DELETED": "1"}
+            # A deletion waits for as long as a statement may take.
+            variables["CONDUCTOR_SQL_STATEMENT_TIMEOUT"] = "10"
         if service.uses_aws:
             variables |= self.aws.service_environment
             if isinstance(self.aws, Moto):
