@@ -18,17 +18,32 @@ from conductor_dev.charts import CONDUCTOR, Chart, render
 from conductor_dev.controlplane import ControlPlane
 from conductor_dev.errors import ApiError
 from conductor_dev.waiting import wait_until
-from conductor_model.kinds import CLAIM_LIMIT_RANGE, MYSQL_INSTANCE, RDS_INSTANCE, RESOURCE_CLASS
+from conductor_model.kinds import (
+    CLAIM_LIMIT_RANGE,
+    MYSQL_INSTANCE,
+    RDS_INSTANCE,
+    RESOURCE_CLASS,
+)
 from conductor_model.refs import ResourceType
+from conductor_model.s3bucket import S3_BUCKET
+from conductor_model.sqldatabase import SQL_DATABASE
 
 pytestmark = pytest.mark.integration
 
 LABEL = {"test.conductor.io/admission": "held"}
 HELD = {"enabled": True, "namespaceSelector": {"matchLabels": LABEL}}
 VALUES = {
-    "allowedRegions": {**HELD, "regions": ["eu-west-1", "eu-central-1"]},
+    "allowedRegions": {
+        **HELD,
+        "regions": ["eu-west-1", "eu-central-1"],
+        "locations": ["eu-west-1", "eu-west3"],
+    },
     "largestSize": {**HELD, "capacity": {"storage": "100Gi", "connections": 500}},
     "deletionProtection": HELD,
+}
+OPTIONAL = {
+    f"conductor-{name}"
+    for name in ("allowed-regions", "allowed-locations", "largest-size", "deletion-protection")
 }
 PARTS = {"ConfigMap", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 
@@ -56,8 +71,20 @@ def rds(**spec: Any) -> Json:
     return body(RDS_INSTANCE, spec={"engine": "mysql", "instance-type": "db.m4.xlarge", **spec})
 
 
+def bucket(**spec: Any) -> Json:
+    return body(S3_BUCKET, spec=spec)
+
+
+def sql_database(**spec: Any) -> Json:
+    return body(SQL_DATABASE, spec={"engine": "postgres", **spec})
+
+
+API_VERSIONS = {"S3Bucket": S3_BUCKET.gvk.api_version, "SQLDatabase": SQL_DATABASE.gvk.api_version}
+
+
 def resource_class(kind: str = "RDSInstance", **spec: Any) -> Json:
-    template = {"apiVersion": "database.aws.conductor.io/v1alpha1", "kind": kind, "spec": spec}
+    version = API_VERSIONS.get(kind, "database.aws.conductor.io/v1alpha1")
+    template = {"apiVersion": version, "kind": kind, "spec": spec}
     return body(RESOURCE_CLASS, template=template)
 
 
@@ -88,6 +115,7 @@ def policies(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
             ("is not allowed here", claim(region="mars")),
             ("is more than the", claim(region="eu-west-1", capacity={"storage": "1Ti"})),
             ("must be true here", rds()),
+            ("is not allowed here", bucket(region="mars")),
         ]
         tried = (
             (
@@ -123,13 +151,17 @@ def held(policies: KubeApi, namespace: str) -> Callable[[Json], str]:
 
 def test_nothing_of_it_is_in_force_unless_it_is_asked_for(rendered: list[Json]):
     policies = [each["metadata"]["name"] for each in rendered if each["kind"] == "ValidatingAdmissionPolicy"]
-    assert not {"conductor-allowed-regions", "conductor-largest-size", "conductor-deletion-protection"} & {
-        *policies
-    }
+    assert policies == [each for each in policies if each not in OPTIONAL]
 
 
 def test_the_api_server_finds_no_fault_with_the_expressions(policies: KubeApi):
-    for name in ("allowed-regions", "largest-size", "deletion-protection", "limit-ranges"):
+    for name in (
+        "allowed-regions",
+        "allowed-locations",
+        "largest-size",
+        "deletion-protection",
+        "limit-ranges",
+    ):
         path = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/conductor-{name}"
 
         def checked(path: str = path) -> Json | None:
@@ -168,6 +200,37 @@ def test_the_api_server_finds_no_fault_with_the_expressions(policies: KubeApi):
             "template.spec.deletionProtection: must be true here",
             id="unprotected class",
         ),
+        pytest.param(
+            bucket(region="eu-west-1", forceDestroy=True),
+            "spec.forceDestroy: must not be true here",
+            id="a bucket that goes with its objects",
+        ),
+        pytest.param(
+            resource_class("S3Bucket", region="eu-west-1", forceDestroy=True),
+            "template.spec.forceDestroy: must not be true here",
+            id="a class of such buckets",
+        ),
+        pytest.param(
+            sql_database(), "spec.onDelete: must be Keep or LockUser here", id="a database that is dropped"
+        ),
+        pytest.param(
+            resource_class("SQLDatabase", engine="postgres", onDelete="Drop"),
+            "template.spec.onDelete: must be Keep or LockUser here",
+            id="a class of databases that are dropped",
+        ),
+        pytest.param(
+            bucket(region="us-east-1"),
+            "spec.region: us-east-1 is not allowed here; allowed are eu-west-1, eu-west3",
+            id="a bucket elsewhere",
+        ),
+        pytest.param(
+            bucket(), "spec.region: none is not allowed here", id="a bucket wherever its account is"
+        ),
+        pytest.param(
+            resource_class("S3Bucket", region="us-east-1"),
+            "template.spec.region: us-east-1 is not allowed here",
+            id="a class of buckets elsewhere",
+        ),
     ],
 )
 def test_what_is_forbidden_is_refused_with_what_would_be_allowed(
@@ -183,6 +246,9 @@ def test_what_is_forbidden_is_refused_with_what_would_be_allowed(
         pytest.param(rds(deletionProtection=True), id="protected"),
         pytest.param(resource_class(engine="mysql", deletionProtection=True), id="protected class"),
         pytest.param(resource_class("FilesystemVolume"), id="class of something else"),
+        pytest.param(bucket(region="eu-west-1"), id="bucket"),
+        pytest.param(resource_class("S3Bucket", region="eu-west-1"), id="class of buckets"),
+        pytest.param(sql_database(onDelete="LockUser"), id="database that is kept"),
     ],
 )
 def test_what_is_allowed_is_let_in(held: Callable[[Json], str], manifest: Json):
@@ -194,13 +260,19 @@ def test_other_namespaces_are_left_alone(policies: KubeApi, namespace: str):
 
 
 def test_what_exists_already_can_be_bound_and_deleted_but_not_made_worse(policies: KubeApi, namespace: str):
-    policies.apply([claim(region="mars", capacity={"storage": "1Ti"}), rds()], namespace=namespace)
+    elsewhere = bucket(region="us-east-1", forceDestroy=True)
+    policies.apply([claim(region="mars", capacity={"storage": "1Ti"}), rds(), elsewhere], namespace=namespace)
     hold(policies, namespace)
     refs = [{"kind": "MySQLInstance", "namespace": namespace, "name": "example"}]
     policies.merge_patch(RDS_INSTANCE, namespace, "example", {"spec": {"claimRefs": refs}})
     policies.merge_patch(MYSQL_INSTANCE, namespace, "example", {"metadata": {"labels": {"a": "b"}}})
     larger = {"spec": {"requirements": {"capacity": {"storage": "2Ti"}}}}
     assert "2Ti" in refusal(lambda: policies.merge_patch(MYSQL_INSTANCE, namespace, "example", larger))
+    policies.merge_patch(S3_BUCKET, namespace, "example", {"metadata": {"labels": {"a": "b"}}})
+    policies.merge_patch(S3_BUCKET, namespace, "example", {"spec": {"forceDestroy": False}})
+    worse = {"spec": {"forceDestroy": True}}
+    assert "forceDestroy" in refusal(lambda: policies.merge_patch(S3_BUCKET, namespace, "example", worse))
+    policies.delete(S3_BUCKET, namespace, "example")
     policies.delete(RDS_INSTANCE, namespace, "example")
     policies.delete(MYSQL_INSTANCE, namespace, "example")
 

@@ -295,6 +295,24 @@ async def test_a_changed_spec_is_applied_once_and_told(real: Any) -> None:
     assert real.moto.calls("ModifyDBInstance").succeeded - before == 1
 
 
+async def test_what_somebody_changes_in_the_cloud_is_changed_back_and_told(real: Any) -> None:
+    await real.start_replica()
+    name = real.external_name(await real.apply())
+    await real.until_ready()
+    change = {"MultiAZ": True, "ApplyImmediately": True}
+    await asyncio.to_thread(real.moto.rds().modify_db_instance, DBInstanceIdentifier=name, **change)
+
+    async def told() -> bool:
+        events = await asyncio.to_thread(real.api.list, EVENTS, real.namespace)
+        return any(each["reason"] == "DriftRepaired" and "multizone" in each["note"] for each in events)
+
+    async def changed_back() -> bool:
+        return (await real.instances())[name]["MultiAZ"] is False
+
+    await real.eventually("the instance is in one zone again", changed_back)
+    await real.eventually("an event says so", told)
+
+
 async def test_a_message_that_comes_after_the_deletion_makes_nothing(real: Any) -> None:
     replica = await real.start_replica()
     await real.apply(rebindPolicy="Delete")
