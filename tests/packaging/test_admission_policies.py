@@ -115,7 +115,7 @@ def policies(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
             ("is not allowed here", claim(region="mars")),
             ("is more than the", claim(region="eu-west-1", capacity={"storage": "1Ti"})),
             ("must be true here", rds()),
-            ("is not allowed here", bucket(region="mars")),
+            ("is not allowed here", bucket(region="us-east-1")),
         ]
         tried = (
             (

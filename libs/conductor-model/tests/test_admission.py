@@ -67,6 +67,13 @@ def refusal(api: KubeApi, namespace: str, *objects: Json) -> str:
 @pytest.mark.parametrize(
     ("refused", "field", "told"),
     [
+        pytest.param(
+            resource_class(template={"apiVersion": MYSQL_INSTANCE.gvk.api_version, "kind": "MySQLInstance"}),
+            "template",
+            "a class makes concrete resources, such as RDSInstance",
+            id="class of claims",
+        ),
+        pytest.param(rds(tags={"aws:team": "x"}), "spec.tags", "are Amazon's own", id="a tag of Amazon's"),
         pytest.param(claim(sise="25Gi"), ".spec.sise", "field not declared in schema", id="unknown field"),
         pytest.param(
             claim(requirements=capacity("-1Gi")),

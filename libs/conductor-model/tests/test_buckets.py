@@ -134,6 +134,30 @@ def test_a_bucket_tells_applications_its_own_name_region_and_endpoint() -> None:
             "(?i)duplicate",
         ),
         (S3_BUCKET, {"credentialsSecretRef": {"name": "mine"}}, "Amazon issues a bucket's access key"),
+        (
+            S3_BUCKET,
+            {"region": "us-east-2", "encryption": "SSE-KMS", "kmsKeyArn": KMS_KEY},
+            "kmsKeyArn is a key of another region than the bucket's",
+        ),
+        (S3_BUCKET, {"tags": {"aws:team": "x"}}, "begin with aws: are Amazon's own"),
+        (
+            S3_BUCKET,
+            {"lifecycleRules": [{"id": "a", "transitions": [{"days": 29, "storageClass": "STANDARD_IA"}]}]},
+            "in its first 30 days",
+        ),
+        (
+            S3_BUCKET,
+            {
+                "lifecycleRules": [
+                    {
+                        "id": "a",
+                        "expirationDays": 60,
+                        "transitions": [{"days": 60, "storageClass": "GLACIER"}],
+                    }
+                ]
+            },
+            "transitions need fewer days than expirationDays",
+        ),
     ],
 )
 def test_the_server_refuses_what_makes_no_sense(

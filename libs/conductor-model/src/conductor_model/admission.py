@@ -66,3 +66,10 @@ def immutable(field: str) -> Rule:
         f" && (!has(self.{field}) || self.{field} == oldSelf.{field})",
         f"{field} cannot be changed; delete the object and create it anew",
     )
+
+
+AMAZONS_OWN_TAGS = Rule(
+    "self.all(key, !key.startsWith('aws:'))",
+    "keys of tags that begin with aws: are Amazon's own: choose another",
+)
+"""AWS General Reference, tag naming limits: the prefix aws: is reserved."""

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from conductor_model.admission import Rule, Text, UserName, Word, immutable
+from conductor_model.admission import AMAZONS_OWN_TAGS, Rule, Text, UserName, Word, immutable, rules
 from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus
 from conductor_model.databases import MYSQL_INSTANCE, POSTGRESQL_INSTANCE
 from conductor_model.kind import Column, concrete_kind, v1alpha1
@@ -148,7 +148,10 @@ class RDSInstanceSpec(ConcreteSpec):
         None, description="KMS key for the storage; absent: the account's default key."
     )
     tags: dict[str, TagValue] = Field(
-        default_factory=dict, max_length=40, description="Tags of yours, beside Conductor's own."
+        default_factory=dict,
+        max_length=40,
+        json_schema_extra=rules(AMAZONS_OWN_TAGS),
+        description="Tags of yours, beside Conductor's own.",
     )
 
 

@@ -5,11 +5,11 @@ Its fields stand at the top level, as a StorageClass's do.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from conductor_model.admission import ApiVersion, KindName, Labels, ObjectName
+from conductor_model.admission import ApiVersion, KindName, Labels, ObjectName, Rule
 from conductor_model.capacity import Capacity
 from conductor_model.concrete import Capabilities, RebindPolicy
 from conductor_model.kind import AGE, Column, Kind, Role, v1alpha1
@@ -37,6 +37,14 @@ class TemplateMeta(Model):
 
 class Template(Model):
     """The concrete resource to make. A claim may override masterUsername, and version if it fits."""
+
+    admission_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!self.apiVersion.startsWith('storage.conductor.io/') && !self.apiVersion.startsWith('core.conductor.io/')",
+            "kinds of storage.conductor.io are claims: a class makes concrete resources, such as RDSInstance of "
+            "database.aws.conductor.io/v1alpha1",
+        ),
+    )
 
     api_version: ApiVersion = Field(description="apiVersion of the concrete resource.")
     kind: KindName = Field(description="Kind of the concrete resource, such as RDSInstance.")

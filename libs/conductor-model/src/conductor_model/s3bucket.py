@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from conductor_model.admission import Rule, Text, immutable, list_map
+from conductor_model.admission import AMAZONS_OWN_TAGS, Rule, Text, immutable, list_map, rules
 from conductor_model.bucket import BUCKET, ENCRYPTION, VERSIONING, EncryptionKey, Versioning
 from conductor_model.concrete import Concrete, ConcreteSpec, ConcreteStatus
 from conductor_model.kind import Column, concrete_kind, v1alpha1
@@ -56,6 +56,13 @@ class StorageClass(StrEnum):
 class Transition(Model):
     """A move to a cheaper storage class."""
 
+    admission_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!(self.storageClass in ['STANDARD_IA', 'ONEZONE_IA']) || self.days >= 30",
+            "S3 moves nothing to STANDARD_IA or ONEZONE_IA in its first 30 days",
+        ),
+    )
+
     days: Days = Field(description="Days after an object was made.")
     storage_class: StorageClass = Field(description="The class to move it to.")
 
@@ -68,6 +75,11 @@ class LifecycleRule(Model):
             "has(self.expirationDays) || has(self.noncurrentExpirationDays)"
             " || has(self.abortIncompleteUploadDays) || (has(self.transitions) && size(self.transitions) > 0)",
             "a rule needs expirationDays, noncurrentExpirationDays, abortIncompleteUploadDays or transitions",
+        ),
+        Rule(
+            "!has(self.expirationDays) || !has(self.transitions)"
+            " || self.transitions.all(move, move.days < self.expirationDays)",
+            "an object is moved before it expires: transitions need fewer days than expirationDays",
         ),
     )
 
@@ -93,6 +105,10 @@ class S3BucketSpec(ConcreteSpec):
         Rule(
             "!has(self.kmsKeyArn) || (has(self.encryption) && self.encryption == 'SSE-KMS')",
             "kmsKeyArn needs encryption: SSE-KMS",
+        ),
+        Rule(
+            "!has(self.kmsKeyArn) || !has(self.region) || self.kmsKeyArn.split(':')[3] == self.region",
+            "kmsKeyArn is a key of another region than the bucket's",
         ),
         Rule(
             "!has(self.credentialsSecretRef)",
@@ -134,7 +150,10 @@ class S3BucketSpec(ConcreteSpec):
         "bucket that holds anything stays, and Synced says BucketNotEmpty.",
     )
     tags: dict[str, TagValue] = Field(
-        default_factory=dict, max_length=40, description="Tags of yours, beside Conductor's own."
+        default_factory=dict,
+        max_length=40,
+        json_schema_extra=rules(AMAZONS_OWN_TAGS),
+        description="Tags of yours, beside Conductor's own.",
     )
 
 
