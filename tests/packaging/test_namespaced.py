@@ -83,7 +83,9 @@ def test_a_service_has_its_rights_in_the_namespaces_that_it_sees(shared: Control
 
 @pytest.mark.parametrize("service", table.EVERYWHERE)
 @pytest.mark.parametrize(
-    "place", [OTHERS_OWN, OTHERS_TEAM, "default", "kube-system"], ids=["others-own", "others-team", None, None]
+    "place",
+    [OTHERS_OWN, OTHERS_TEAM, "default", "kube-system"],
+    ids=["others-own", "others-team", None, None],
 )
 def test_a_service_has_no_rights_elsewhere(shared: ControlPlane, service: str, place: str):
     reviews = {(what, verb) for what, verb in table.pairs(table.EVERYWHERE[service]) if "reviews" in what}
