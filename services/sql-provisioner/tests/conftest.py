@@ -371,6 +371,19 @@ async def on_postgres(postgres_engine: Postgres) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
+async def by_superuser(postgres_engine: Postgres) -> AsyncIterator[Stage]:
+    """Who may add an extension that is not trusted."""
+    name, password = f"superuser_{secrets.token_hex(4)}", secrets.token_urlsafe(16)
+    statement = sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}")
+    postgres_engine.ask(statement.format(sql.Identifier(name), sql.Literal(password)))
+    address = replace(postgres_engine.address, username=name, password=password)
+    calls = Recorded()
+    stage = Stage(postgres_engine, postgres_engine.driver(calls, address), calls)
+    yield stage
+    await stage.driver.close()
+
+
+@pytest.fixture
 async def with_tls(engine: Engine) -> AsyncIterator[Callable[[TlsMode, str], Stage]]:
     """Makes a stage that reaches the server in this mode, and trusts this authority."""
     stages: list[Stage] = []

@@ -225,7 +225,9 @@ class PostgreSQLServer:
             gssencmode="disable",
             application_name="conductor",
             connect_timeout=CONNECT_TIMEOUT,
-            options=f"-c statement_timeout={self._address.statement_timeout}s",
+            # A database's owner may set another search path for it, and put views and functions of theirs before the
+            # system's, which an administrator who looks would run.
+            options=f"-c statement_timeout={self._address.statement_timeout}s -c search_path=pg_catalog",
             autocommit=True,
         )
 

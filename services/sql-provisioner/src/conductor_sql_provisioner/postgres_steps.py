@@ -42,8 +42,12 @@ async def carry_out(connection: Connection, step: Step, names: Names) -> None:
         case TakeDatabase():
             await _take(connection, names, step)
         case AddExtensions(extensions):
-            for each in extensions:
-                await _execute(connection, "CREATE EXTENSION IF NOT EXISTS {} CASCADE", sql.Identifier(each))
+            async with connection.transaction():
+                # Where they are put; what the system has is found before what is there.
+                await connection.execute("SET LOCAL search_path TO public")
+                for each in extensions:
+                    name = sql.Identifier(each)
+                    await _execute(connection, "CREATE EXTENSION IF NOT EXISTS {} CASCADE", name)
         case EnableUser():
             await _enable(connection, names, step)
         case LetExpire(slot, seconds):
