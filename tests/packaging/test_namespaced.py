@@ -30,10 +30,12 @@ def conductor(folder: Path, own: str, team: str) -> list[Json]:
             {
                 "watchNamespaces": [team],
                 "admission": {
+                    "allowedRegions": {"enabled": True, "regions": ["europe"], "locations": ["eu-west-1"]},
+                    "largestSize": {"enabled": True, "capacity": {"storage": "1Ti"}},
                     "deletionProtection": {
                         "enabled": True,
                         "namespaceSelector": {"matchLabels": {"tier": "prod"}},
-                    }
+                    },
                 },
             }
         )
@@ -114,8 +116,10 @@ def test_admission_rules_are_about_the_namespaces_that_are_seen(both: tuple[list
         if each["kind"] == "ValidatingAdmissionPolicyBinding"
         and each["metadata"]["labels"]["app.kubernetes.io/name"] == "conductor-admission"
     ]
-    assert len(bindings) == 2
+    policies = {each["metadata"]["name"] for each in both[0] if each["kind"] == "ValidatingAdmissionPolicy"}
+    assert len(bindings) == 5
     for binding in bindings:
+        assert binding["spec"]["policyName"] in policies
         (seen,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
         assert seen == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [OWN, TEAM]}
     (protection,) = [each for each in bindings if "deletion" in each["metadata"]["name"]]
