@@ -129,8 +129,13 @@ async def test_a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_
         second = mounted(tmp_path, "second")
         certificate.look()
         assert (await trusts(second), await trusts(first)) == (True, False)
+        (tmp_path / "of-the-second").write_bytes((tmp_path / "tls.key").read_bytes())
         (tmp_path / "tls.key").write_text("half of a k")
         certificate.look()
         (tmp_path / "tls.crt").unlink()
         certificate.look()
         assert await trusts(second)
+        mounted(tmp_path, "third")
+        (tmp_path / "tls.key").write_bytes((tmp_path / "of-the-second").read_bytes())
+        certificate.look()
+        assert await trusts(second), "a key that is not the certificate's was taken"

@@ -122,7 +122,10 @@ class Certificate:
         return (self._folder / "tls.crt").read_bytes(), (self._folder / "tls.key").read_bytes()
 
     def _load(self) -> None:
-        self.context.load_cert_chain(self._folder / "tls.crt", self._folder / "tls.key")
+        files = self._folder / "tls.crt", self._folder / "tls.key"
+        # Tried elsewhere first: where a certificate and a key do not belong together, the old key is lost.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files)
+        self.context.load_cert_chain(*files)
 
 
 def problem(
