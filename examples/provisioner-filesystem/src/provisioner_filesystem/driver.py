@@ -65,4 +65,4 @@ class Directories(Plain[Spec, Status]):
             raise OSError(f"{self.root} is not there")
         if not volume.is_dir() or Path(name).name != name or name.startswith("."):
             raise Terminal("find", name, "NoSuchPlace", f"{volume.name} holds no place for {name}")
-        return volume / name, volume / f".{name}"
+        return volume / name, volume / f".{name}.{wanted.owner.uid}"
