@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from conductor_bus import BusConfig
 from conductor_dev.api import CONFIG_MAP, NAMESPACE, SECRET, Json, objects_in
+from conductor_dev.charts import Chart, render
 from conductor_dev.waiting import wait_until
 from conductor_provisioner.chart import chart_files
 from provisioner_filesystem.kinds import DIRECTORY, FILESYSTEM_DIRECTORY, KINDS
@@ -87,6 +89,17 @@ def test_its_chart_is_what_is_generated_from_its_kinds(example: Path) -> None:
         str(file.relative_to(chart)): file.read_text() for folder in folders for file in folder.iterdir()
     }
     assert committed == generated, "README.md in the example's folder has the command"
+
+
+def test_its_chart_is_told_of_a_cluster_of_brokers_as_conductors_own_is(example: Path, tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("nats: {url: 'nats://theirs:4222', replicas: 3, prefix: payments}")
+    rendered = objects_in(render(Chart("chart", values), charts=example))
+    (deployment,) = [each for each in rendered if each["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    config = BusConfig.from_environment(variables)
+    assert (variables["NATS_URL"], config.replicas, config.prefix) == ("nats://theirs:4222", 3, "payments")
 
 
 def test_it_is_written_in_about_eighty_lines_of_code(example: Path) -> None:

@@ -11,7 +11,8 @@ what they do with Conductor's, and people may claim them. ``--credentials`` adds
 for a driver that has any.
 
 The values, all with a default but the image: ``image``, ``replicas``, ``env``, ``volumes``, ``volumeMounts``,
-``serviceAccountAnnotations``, ``podLabels``, ``conductorNamespace``, ``nats.{url,user,passwordSecret,passwordKey}``.
+``serviceAccountAnnotations``, ``podLabels``, ``conductorNamespace``, ``nats.{url,user,passwordSecret,passwordKey}``, and as
+Conductor's own values have them ``nats.{replicas,prefix}``.
 """
 
 from __future__ import annotations
@@ -204,6 +205,12 @@ spec:
             {{- if $user }}
             - {name: NATS_USER, value: {{ $user | quote }}}
             - {name: NATS_PASSWORD_FILE, value: /nats/password}
+            {{- end }}
+            {{- with dig "replicas" "" $nats }}
+            - {name: CONDUCTOR_BUS_REPLICAS, value: {{ . | quote }}}
+            {{- end }}
+            {{- with dig "prefix" "" $nats }}
+            - {name: CONDUCTOR_BUS_PREFIX, value: {{ . | quote }}}
             {{- end }}
             - {name: CONDUCTOR_HTTP_ADDRESS, value: 0.0.0.0:8080}
             {{- range $key, $value := .Values.env }}
