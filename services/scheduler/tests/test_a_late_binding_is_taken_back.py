@@ -5,7 +5,7 @@ Only a binding that its claim was never told of is taken back. Nobody can use it
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +17,9 @@ from conductor_scheduler.template import draft
 
 POLICY = Policy(SchedulerConfig())
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
+WAITS = {
+    "conditions": [{"type": "Scheduled", "status": "False", "reason": "QuotaExceeded", "message": "0/1 fit"}]
+}
 GI = {"requirements": {"capacity": {"storage": "10Gi"}}}
 
 
@@ -31,7 +34,7 @@ def late_and_told(make_claim, make_rds, view_of):
     """Of two claims that have a resource one was told of it, and one was not."""
 
     def build(*limits, cost=None):
-        late, first = make_claim("late", **GI), make_claim("first", **GI)
+        late, first = make_claim("late", status=WAITS, **GI), make_claim("first", **GI)
         one, other = (make_rds(name, capabilities={"cost": cost}) for name in ("one", "other"))
         first = make_claim("first", uid=first.uid, status=told_of(other), **GI)
         return late, first, view_of(late, first, committed(late, one), committed(first, other), *limits)
@@ -86,9 +89,19 @@ def test_what_a_claim_was_ever_told_of_is_not_taken_back(make_claim, make_rds, m
     assert isinstance(decide(claim, view, POLICY), Keep)
 
 
+def test_a_status_that_is_empty_proves_nothing_of_an_old_claim(make_claim, make_rds, make_quota, view_of):
+    """Somebody erased it, or restored the claim without it: its database stays."""
+    bare = make_claim(**GI)
+    claim = bare.model_copy(update={"metadata": bare.metadata.model_copy(update={"creation_timestamp": NOW})})
+    view = view_of(claim, committed(claim, make_rds()), make_quota(claims=0))
+    assert isinstance(decide(claim, view, POLICY, now=NOW + timedelta(seconds=9)), TakeBack)
+    assert isinstance(decide(claim, view, POLICY, now=NOW + timedelta(hours=1)), Keep)
+    assert isinstance(decide(claim, view, POLICY), Keep)
+
+
 def test_of_two_that_nobody_was_told_of_one_stands(make_claim, make_rds, make_quota, view_of):
     """Both leaders died before they told. Decisions are serial: what one lets go the other may keep."""
-    claims = [make_claim(name, **GI) for name in "ab"]
+    claims = [make_claim(name, status=WAITS, **GI) for name in "ab"]
     bound = [committed(claim, make_rds(claim.metadata.name)) for claim in claims]
     view = view_of(*claims, *bound, make_quota(claims=1))
     assert isinstance(decide(claims[0], view, POLICY), TakeBack)
@@ -100,7 +113,7 @@ def test_of_two_that_nobody_was_told_of_one_stands(make_claim, make_rds, make_qu
 def test_a_resource_made_too_late_is_taken_back_where_its_class_makes_no_more(
     make_claim, make_class, view_of
 ):
-    late, first = make_claim("late", **GI), make_claim("first", **GI)
+    late, first = make_claim("late", status=WAITS, **GI), make_claim("first", **GI)
     source = make_class(limits={"instances": 1})
     made = draft(late, source).concrete
     other = draft(first, source).concrete
@@ -113,7 +126,7 @@ def test_a_resource_made_too_late_is_taken_back_where_its_class_makes_no_more(
 
 def test_what_stays_when_it_is_let_go_is_not_let_go_for_its_class(make_claim, make_class, view_of):
     """It would exist all the same: nothing is won."""
-    claim, source = make_claim(**GI), make_class(limits={"instances": 0}, rebindPolicy="Retain")
+    claim, source = make_claim(status=WAITS, **GI), make_class(limits={"instances": 0}, rebindPolicy="Retain")
     view = view_of(claim, source, draft(claim, source).concrete)
     assert isinstance(decide(claim, view, POLICY), Keep)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from conductor_model.claims import BoundResource, Claim, ClaimCondition
 from conductor_model.concrete import ClaimRef, Concrete
-from conductor_model.conditions import is_true
+from conductor_model.conditions import condition, is_true
 from conductor_model.kinds import CONCRETE_MODELS
 from conductor_model.limitrange import ClaimLimitRange
 from conductor_model.meta import KubeObject, ObjectMeta
@@ -33,6 +34,8 @@ from conductor_scheduler.template import Draft, TemplateError, claim_ref, draft
 from conductor_scheduler.view import View
 
 SUMMARY_LENGTH = 1024
+NEW = timedelta(minutes=10)
+"""So long a claim may be without a word of the scheduler's: a status that is empty later than that was lost."""
 SHARING = Sharing.name
 BINDING_REFUSED, PROVISIONING_REFUSED = "BindingRefused", "ProvisioningRefused"
 NOTHING_REFUSED: Mapping[ObjectKey, Refusal] = MappingProxyType({})
@@ -93,16 +96,22 @@ Decision = Bind | Provision | Wait | Keep | TakeBack | Vanished
 
 
 def decide(
-    claim: Claim, view: View, policy: Policy, refused: Mapping[ObjectKey, Refusal] = NOTHING_REFUSED
+    claim: Claim,
+    view: View,
+    policy: Policy,
+    refused: Mapping[ObjectKey, Refusal] = NOTHING_REFUSED,
+    *,
+    now: datetime | None = None,
 ) -> Decision:
     """The one thing to do about a claim that exists and is not being deleted.
 
-    ``refused`` are candidates that the API server has refused for this claim: the next best is chosen. Raises PluginFailed.
+    ``refused`` are candidates that the API server has refused for this claim: the next best is chosen. Without ``now``
+    no claim counts as new. Raises PluginFailed.
     """
     bound = view.bound_to(claim.uid)
     if bound:
         keeper = _keeper(claim, bound)
-        if (taken_back := _take_back(claim, keeper, view, policy)) is not None:
+        if (taken_back := _take_back(claim, keeper, view, policy, now)) is not None:
             return taken_back
         return Keep(keeper, tuple(concrete for concrete in bound if concrete is not keeper))
     if claim.status.bound_resource is not None:
@@ -110,9 +119,14 @@ def decide(
     return _schedule(claim, view, policy.profile_for(claim), refused)
 
 
-def _take_back(claim: Claim, keeper: Concrete, view: View, policy: Policy) -> TakeBack | None:
-    """A binding stands from when it is committed, but for one that nobody was told of, where it breaks a limit."""
-    if was_told(claim):
+def _take_back(
+    claim: Claim, keeper: Concrete, view: View, policy: Policy, now: datetime | None
+) -> TakeBack | None:
+    """A binding stands from when it is committed, but for one that nobody was told of, where it breaks a limit.
+
+    A status that says nothing proves nothing: it may have been lost, with somebody's data behind it.
+    """
+    if was_told(claim) or not (_says_it_waits(claim) or _is_new(claim, now)):
         return None
     reason, told = EXCEEDED, overdrawn_by(claim.uid, view, policy.scales)
     if not told and let_go(keeper, claim).delete:
@@ -131,6 +145,16 @@ def was_told(claim: Claim) -> bool:
         or status.binding is not None
         or is_true(status.conditions, ClaimCondition.BOUND)
     )
+
+
+def _says_it_waits(claim: Claim) -> bool:
+    scheduled = condition(claim.status.conditions, ClaimCondition.SCHEDULED)
+    return scheduled is not None and scheduled.status == "False"
+
+
+def _is_new(claim: Claim, now: datetime | None) -> bool:
+    created = claim.metadata.creation_timestamp
+    return now is not None and created is not None and now - created < NEW
 
 
 def _keeper(claim: Claim, bound: Sequence[Concrete]) -> Concrete:

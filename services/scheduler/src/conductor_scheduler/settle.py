@@ -157,7 +157,7 @@ class Settler:
         if any(self._view.is_assumed(concrete.key) for concrete in bound):
             return False  # The outcome of its binding is being found out; that marks the claim again.
         try:
-            decision = decide(claim, self._view, self.policy, self._refusals(claim))
+            decision = decide(claim, self._view, self.policy, self._refusals(claim), now=self._now())
         except PluginFailed as failure:
             await self._tell_of(failure, claim)
             raise  # It is tried again with growing pauses.
