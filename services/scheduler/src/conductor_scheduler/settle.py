@@ -5,6 +5,7 @@ Raises KubeError where trying again may help, after the claim says what is wrong
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -95,6 +96,8 @@ class Settler:
         """Resources that a write to was sent, and nothing is known of its outcome."""
         self._unsure: dict[ObjectKey, tuple[str, ObjectKey]] = {}
         """Claim -> its uid, and the resource that may or may not have been created for it."""
+        self._taking_back = asyncio.Lock()
+        """One at a time: of several that break a limit together no more are taken back than needed."""
 
     def has_work(self, key: ObjectKey) -> bool:
         if key.group_kind in CLAIM_MODELS:
@@ -283,6 +286,13 @@ class Settler:
 
         Whoever still believes to lead can then not tell it any more, for what was read before has changed.
         """
+        async with self._taking_back:
+            # Another that was taken back meanwhile may have been enough.
+            if decide(claim, self._view, self.policy) == decision:
+                await self._let_go_late(claim, decision)
+        return True
+
+    async def _let_go_late(self, claim: Claim, decision: TakeBack) -> None:
         desired = status.pending(claim, decision.reason, decision.message, self._now())
         await self._commit.write_status(claim, desired)
         for late in self._view.bound_to(claim.uid):
@@ -297,7 +307,6 @@ class Settler:
                 self._doubted.add(late.key)
                 self._mark(late.key)
                 raise
-        return True
 
     async def _verify_vanished(self, claim: Claim, decision: Vanished) -> None:
         bound = decision.bound
