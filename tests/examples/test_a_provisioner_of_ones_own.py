@@ -91,7 +91,9 @@ def test_its_chart_is_what_is_generated_from_its_kinds(example: Path) -> None:
     assert committed == generated, "README.md in the example's folder has the command"
 
 
-def test_its_chart_is_told_of_a_cluster_of_brokers_as_conductors_own_is(example: Path, tmp_path: Path) -> None:
+def test_its_chart_is_told_of_a_cluster_of_brokers_as_conductors_own_is(
+    example: Path, tmp_path: Path
+) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("nats: {url: 'nats://theirs:4222', replicas: 3, prefix: payments}")
     rendered = objects_in(render(Chart("chart", values), charts=example))
