@@ -510,6 +510,18 @@ class TestSweeping:
         found = {each.account: [orphan.external_name for orphan in each.orphans] for each in sweep.found}
         assert found[AMBIENT] == ["double"]
 
+    async def test_tags_that_somebody_has_filled_with_much_text_hide_no_orphan(
+        self, bench: Bench, store: Store, sweep: Sweep
+    ) -> None:
+        forged = Tagged("n" * 2000, "u" * 2000, "d" * 2000)
+        bench.factory.tagged = {f"{NAMESPACE}/one": [forged, Tagged("left", "gone", "a box")]}
+
+        await sweep.once()
+
+        (status,) = store.writes
+        names = [each["externalName"] for each in status["orphans"]]
+        assert names == ["n" * 1024, "left"]
+
     async def test_where_there_is_nothing_nothing_is_written(self, store: Store, sweep: Sweep) -> None:
         await sweep.once()
 

@@ -28,6 +28,7 @@ from conductor_provisioner.metrics import Metrics
 
 MAX_TOLD = 50
 _SPREAD = 0.1
+_MAX_UID, _MAX_TEXT = 128, 1024
 
 log = logging.getLogger(__name__)
 
@@ -139,16 +140,7 @@ class Sweep:
         ]
         # What was deleted along with its object between the two looks is no orphan.
         after = await self._tagged(driver) if suspects else {}
-        return [
-            Orphan(
-                kind=kind.type.gvk.kind,
-                external_name=each.external_name,
-                uid=each.uid,
-                description=each.description,
-            )
-            for each in suspects
-            if each.external_name in after
-        ]
+        return [_orphan(kind, each) for each in suspects if each.external_name in after]
 
     async def _tagged(self, driver: Sweeps) -> Mapping[str, Tagged]:
         return {each.external_name: each async for each in driver.tagged(self._cluster_id)}
@@ -180,6 +172,16 @@ class Sweep:
         await self._store.write_status(config, changed(config, new, self._now(), orphans=told))
         if orphans and (old is None or old.status != "True"):
             self._store.warn(config, new.reason, new.message)
+
+
+def _orphan(kind: Kind, tagged: Tagged) -> Orphan:
+    """Cut to what a status holds: who owns a thing may have written anything into its tags."""
+    return Orphan(
+        kind=kind.type.gvk.kind,
+        external_name=tagged.external_name[:_MAX_TEXT],
+        uid=tagged.uid[:_MAX_UID],
+        description=tagged.description[:_MAX_TEXT],
+    )
 
 
 def _message(orphans: tuple[Orphan, ...]) -> str:
