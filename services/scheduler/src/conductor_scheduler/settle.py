@@ -178,7 +178,7 @@ class Settler:
             case Provision():
                 return await self._provision(claim, decision)
             case TakeBack():
-                return await self._take_back(claim, decision)
+                return await self._take_back(claim)
             case Vanished():
                 await self._verify_vanished(claim, decision)
         return False
@@ -281,14 +281,15 @@ class Settler:
             await self._commit.carry_out(surplus, let_go(surplus, claim), self._now())
         await self._report(claim, status.bound(claim, decision.concrete, None, self._now()))
 
-    async def _take_back(self, claim: Claim, decision: TakeBack) -> bool:
+    async def _take_back(self, claim: Claim) -> bool:
         """Say first that the claim has nothing: of a claim that was told otherwise meanwhile that is a Conflict.
 
         Whoever still believes to lead can then not tell it any more, for what was read before has changed.
         """
         async with self._taking_back:
             # Another that was taken back meanwhile may have been enough.
-            if decide(claim, self._view, self.policy) == decision:
+            decision = decide(claim, self._view, self.policy, now=self._now())
+            if isinstance(decision, TakeBack):
                 await self._let_go_late(claim, decision)
         return True
 
