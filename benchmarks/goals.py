@@ -89,6 +89,19 @@ def of_scheduler(figures: SchedulerFigures) -> Iterator[Verdict]:
                 f"{each.per_second:,.0f}/s",
                 each.per_second >= 1000,
             )
+    if figures.waiting >= BENCHMARK_CLAIMS:
+        yield Verdict(
+            f"a resource appears that fits one of {figures.waiting:,} waiting claims: Bound within 0.5 s",
+            f"{1000 * figures.bound_longest:.0f} ms",
+            figures.bound_longest <= 0.5,
+        )
+    if figures.objects:
+        megabytes = figures.memory / 2**20
+        yield Verdict(
+            f"scheduler's memory with {figures.objects:,} objects <= 300 MB",
+            f"{megabytes:.0f} MB",
+            megabytes <= 300,
+        )
 
 
 def of_provisioner(figures: ProvisionerFigures) -> Iterator[Verdict]:

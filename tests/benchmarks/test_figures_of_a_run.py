@@ -177,6 +177,11 @@ def test_goals_of_scheduler_and_provisioner_are_held_against_their_figures() -> 
         )
         found = SchedulerFigures(machine=MACHINE, decisions=(same, different))
         assert [each.reached for each in of_scheduler(found)] == [expected]
+    for seconds, megabytes, expected in ((0.5, 300, True), (0.51, 301, False)):
+        found = SchedulerFigures(
+            machine=MACHINE, waiting=1000, bound_longest=seconds, objects=10_000, memory=megabytes * 2**20
+        )
+        assert [each.reached for each in of_scheduler(found)] == [expected, expected]
 
 
 def test_services_that_start_among_many_objects_shall_write_nothing_and_stay_small() -> None:
