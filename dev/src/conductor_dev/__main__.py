@@ -123,7 +123,7 @@ def _print_use(place: Place, state: State) -> None:
     if state.aws_endpoint_url:
         variables += f"export AWS_ENDPOINT_URL={state.aws_endpoint_url} AWS_REGION=us-east-1\n"
         variables += "export AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing\n"
-    if any(service.name == "scheduler" for service in state.services):
+    if state.explain_address_file:
         variables += (
             f'export CONDUCTOR_EXPLAIN_URL="http://$(cat {shlex.quote(state.explain_address_file)})"\n'
         )

@@ -46,6 +46,7 @@ class State:
     nats_url_file: str
     aws_endpoint_url: str
     explain_address_file: str
+    """Empty where no scheduler runs."""
     logs: str
     services: tuple[RunningService, ...]
 
@@ -221,12 +222,13 @@ def _state_of(environment: Environment) -> State:
     nats_url = environment.folder / "nats-url"
     nats_url.touch(mode=0o600)
     nats_url.write_text(environment.nats_url)
+    explains = any(each.service.name == "scheduler" for each in environment.services)
     return State(
         pid=os.getpid(),
         kubeconfig=environment.control_plane.kubeconfig,
         nats_url_file=str(nats_url),
         aws_endpoint_url=environment.aws.service_environment.get("AWS_ENDPOINT_URL", ""),
-        explain_address_file=str(_explain_address_file(environment)),
+        explain_address_file=str(_explain_address_file(environment)) if explains else "",
         logs=str(environment.logs),
         services=tuple(
             RunningService(service.name, str(service.address_file)) for service in environment.services
