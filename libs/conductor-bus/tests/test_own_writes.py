@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from conductor_bus import Bus, Done, RequeueAfter, Result, Transient, Wake, Work, WorkQueue
+from conductor_bus import Bus, BusError, Done, RequeueAfter, Result, Transient, Wake, Work, WorkQueue
 from conductor_model.refs import GroupKind, ObjectKey
 
 CLAIMS = GroupKind("storage.conductor.io", "MySQLInstance")
@@ -112,6 +113,27 @@ async def test_a_write_is_forgotten_when_the_object_is_handled_again(
         await until_idle(queue)
         await publish(bus, "3")
         await eventually(lambda: handle.versions == ["1", "2", "3"])
+
+
+async def test_after_the_bus_was_wiped_the_version_is_handled_again(
+    broker: Any, bus: Bus, eventually: Eventually, until_idle: UntilIdle
+) -> None:
+    """The timer of the handling is gone with the bus, and the watcher tells once more of all there is."""
+    handle = Handling({"1": RequeueAfter(3600, wrote="2")})
+    queue = bus.work_queue("writer", [CLAIMS])
+    async with working(queue, handle):
+        await publish(bus, "1")
+        await eventually(lambda: handle.versions == ["1"])
+        await until_idle(queue)
+        broker.wipe()
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await publish(bus, "2")
+                    break
+                except BusError:
+                    await asyncio.sleep(0.05)
+        await eventually(lambda: handle.versions == ["1", "2"])
 
 
 async def test_a_write_below_a_second_before_the_next_look_is_no_reason_to_pass_over_anything(

@@ -116,8 +116,9 @@ class WorkQueue:
     _queue: KeyedQueue[_Delivery] = field(default_factory=KeyedQueue)
     _in_hand: set[_Delivery] = field(default_factory=set)
     _failures: dict[ObjectKey, Failures] = field(default_factory=dict)
-    _wrote: dict[ObjectKey, str] = field(default_factory=dict)
-    """The version that the last handling of an object left it in, where it says so."""
+    _wrote: dict[ObjectKey, tuple[str, object]] = field(default_factory=dict)
+    """The version that the last handling of an object left it in, where it says so, and in which bus its timer is."""
+    _set_ups: int = 0
     _share: Share = field(init=False)
     _put_off: dict[int, int] = field(default_factory=dict)
     """Sequence -> how often its message was put off here: no delivery that a handler has seen."""
@@ -158,6 +159,7 @@ class WorkQueue:
         try:
             while not stop.is_set():
                 try:
+                    self._set_ups += 1
                     await self._set_up()
                     async with self._pulling() as session:
                         pause = _PAUSE
@@ -253,9 +255,17 @@ class WorkQueue:
     def _is_echo(self, cause: Cause) -> bool:
         """Whether all there is to do about a message was done by the handling that caused it.
 
-        Only what is durable counts: a handling that did not come to its end has left nothing here.
+        Only what is durable counts: a handling that did not come to its end has left nothing here. A bus that was lost
+        and comes back may have lost the timer, and tells of everything once more.
         """
-        return isinstance(cause, ObjectMessage) and self._wrote.get(cause.key) == cause.resource_version
+        if not isinstance(cause, ObjectMessage):
+            return False
+        return self._wrote.get(cause.key) == (cause.resource_version, self._bus)
+
+    @property
+    def _bus(self) -> object:
+        """Which bus this is: another one after each loss of the connection or of the consumer."""
+        return self.connection.epoch, self._set_ups
 
     async def _put_it_off(self, message: Msg, cause: Cause) -> None:
         """Gives a message back, to have it again when its flow's turn may have come."""
@@ -376,6 +386,7 @@ class WorkQueue:
         self._failures.pop(batch.key, None)
         self.statistics.handled += 1
         again: float | None = None
+        bus = self._bus
         if isinstance(result, RequeueAfter):
             self.statistics.requeued += 1
             if result.seconds < _SHORTEST_TIMER:
@@ -387,7 +398,7 @@ class WorkQueue:
         else:
             await timers.cancel(batch.key)
         if result.wrote is not None and again is None:
-            self._wrote[batch.key] = result.wrote
+            self._wrote[batch.key] = result.wrote, bus
             if len(self._wrote) > _REMEMBERED_WRITES:
                 del self._wrote[next(iter(self._wrote))]
         await self._settle(batch, again)
