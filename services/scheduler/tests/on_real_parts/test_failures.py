@@ -83,12 +83,12 @@ async def test_an_unexpected_error_about_one_claim_stops_no_other(world, monkeyp
     """A mistake of ours in one claim's work: logged with its traceback, tried again, and nobody else waits for it."""
     decide, failed = settle.decide, 0
 
-    def mistaken(claim, view, policy, refused):
+    def mistaken(claim, view, policy, refused, *, now):
         nonlocal failed
         if claim.metadata.name == "unlucky" and failed < 3:
             failed += 1
             raise ZeroDivisionError("nobody thought of this")
-        return decide(claim, view, policy, refused)
+        return decide(claim, view, policy, refused, now=now)
 
     monkeypatch.setattr(settle, "decide", mistaken)
     world.create_class()
