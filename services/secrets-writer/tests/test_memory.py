@@ -70,11 +70,3 @@ def test_everything_is_forgotten_after_half_a_minute(make_claim):
     clock.now = 31.0
     assert recent.newest("u", "9", b"theirs") == b"theirs"
     assert not recent.published_from("u", inputs(make_claim))
-
-
-def test_only_a_write_without_news_in_the_answer_is_an_echo():
-    recent = RecentWrites(Clock())
-    recent.wrote("u", "10", b"ours", echo=True)
-    assert recent.echo("u") == "10"
-    recent.wrote("u", "11", b"with somebody's change in it", echo=False)
-    assert recent.echo("u") is None

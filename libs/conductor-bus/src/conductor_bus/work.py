@@ -9,7 +9,7 @@ unexpected: retried likewise, but after some failures on the same message set as
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from conductor_bus.envelope import ObjectMessage
@@ -51,24 +51,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing more to do until the object changes. A timer that was set for it is cancelled.
-
-    ``wrote``: the resourceVersion that the handler's own last write has left the object in, if all there is to do about
-    that version is done. Its message, which is on its way, is then not handled.
-    """
-
-    wrote: str | None = field(default=None, compare=False)
+    """Nothing more to do until the object changes. A timer that was set for it is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequeueAfter:
-    """Look at the object again then, whatever crashes meanwhile. Replaces a timer that was set before.
-
-    ``wrote`` as in `Done`.
-    """
+    """Look at the object again then, whatever crashes meanwhile. Replaces a timer that was set before."""
 
     seconds: float
-    wrote: str | None = field(default=None, compare=False)
 
 
 Result: TypeAlias = Done | RequeueAfter

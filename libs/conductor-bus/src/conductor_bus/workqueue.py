@@ -50,7 +50,6 @@ _MOST_UNACKNOWLEDGED = 100_000
 _SHORTEST_TIMER = 1.0
 """Below this a wish to be called again is a delayed redelivery rather than a stored timer."""
 _REMEMBERED_FAILURES = 10_000
-_REMEMBERED_WRITES = 10_000
 _PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _SHORT_PAUSE = 0.05
@@ -116,9 +115,6 @@ class WorkQueue:
     _queue: KeyedQueue[_Delivery] = field(default_factory=KeyedQueue)
     _in_hand: set[_Delivery] = field(default_factory=set)
     _failures: dict[ObjectKey, Failures] = field(default_factory=dict)
-    _wrote: dict[ObjectKey, tuple[str, object]] = field(default_factory=dict)
-    """The version that the last handling of an object left it in, where it says so, and in which bus its timer is."""
-    _set_ups: int = 0
     _share: Share = field(init=False)
     _put_off: dict[int, int] = field(default_factory=dict)
     """Sequence -> how often its message was put off here: no delivery that a handler has seen."""
@@ -159,7 +155,6 @@ class WorkQueue:
         try:
             while not stop.is_set():
                 try:
-                    self._set_ups += 1
                     await self._set_up()
                     async with self._pulling() as session:
                         pause = _PAUSE
@@ -235,7 +230,7 @@ class WorkQueue:
             await self._bury(message, None, error)
             await self._acknowledge(message, None)
             return
-        if not keys or self._is_echo(cause):
+        if not keys:
             await self._acknowledge(message, None)
             return
         if isinstance(cause, ObjectMessage) and cause.key.group_kind not in self.kinds:
@@ -251,21 +246,6 @@ class WorkQueue:
         self._share.took(cause.flow)
         for key in keys:
             self._queue.add(key, delivery, cause.flow)
-
-    def _is_echo(self, cause: Cause) -> bool:
-        """Whether all there is to do about a message was done by the handling that caused it.
-
-        Only what is durable counts: a handling that did not come to its end has left nothing here. A bus that was lost
-        and comes back may have lost the timer, and tells of everything once more.
-        """
-        if not isinstance(cause, ObjectMessage):
-            return False
-        return self._wrote.get(cause.key) == (cause.resource_version, self._bus)
-
-    @property
-    def _bus(self) -> object:
-        """Which bus this is: another one after each loss of the connection or of the consumer."""
-        return self.connection.epoch, self._set_ups
 
     async def _put_it_off(self, message: Msg, cause: Cause) -> None:
         """Gives a message back, to have it again when its flow's turn may have come."""
@@ -335,7 +315,6 @@ class WorkQueue:
     async def _handle(self, batch: Batch[_Delivery], lock: Lock, handle: Handler, timers: Timers) -> None:
         key, newest = batch.key, max(batch.items, key=lambda delivery: delivery.sequence)
         cause = newest.cause
-        self._wrote.pop(key, None)
         if isinstance(cause, Wake):
             timers.fired(key)
         try:
@@ -386,7 +365,6 @@ class WorkQueue:
         self._failures.pop(batch.key, None)
         self.statistics.handled += 1
         again: float | None = None
-        bus = self._bus
         if isinstance(result, RequeueAfter):
             self.statistics.requeued += 1
             if result.seconds < _SHORTEST_TIMER:
@@ -397,10 +375,6 @@ class WorkQueue:
                 await timers.set(batch.key, delay, traceparent=cause.traceparent, claim_namespace=claimed_in)
         else:
             await timers.cancel(batch.key)
-        if result.wrote is not None and again is None:
-            self._wrote[batch.key] = result.wrote, bus
-            if len(self._wrote) > _REMEMBERED_WRITES:
-                del self._wrote[next(iter(self._wrote))]
         await self._settle(batch, again)
 
     async def _after_error(self, batch: Batch[_Delivery], newest: _Delivery, error: Exception) -> None:

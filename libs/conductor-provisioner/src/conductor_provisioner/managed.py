@@ -542,14 +542,12 @@ class ManagedReconciler(Generic[ConcreteT]):
     async def _report(self, concrete: ConcreteT, status: ConcreteStatus, look: Look | float) -> Answer:
         delay = seconds_until(look, concrete, self._poll, self._random())
         written = await self._cluster.write_status(concrete, status)
-        echo: str | None = None
         if written is not None:
             if same_wish(concrete.metadata, written):
-                echo = written.resource_version
-                self._echoes.remember(concrete.uid, echo, delay)
+                self._echoes.remember(concrete.uid, written.resource_version, delay)
             for reason, note in troubles(concrete.status, status):
                 self._cluster.warn(concrete, reason, note)
-        return Done(wrote=echo) if delay is None else RequeueAfter(delay, wrote=echo)
+        return Done() if delay is None else RequeueAfter(delay)
 
     def _resource(
         self, concrete: ConcreteT, name: str, stored: StoredCredentials | None

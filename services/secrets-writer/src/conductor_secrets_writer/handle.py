@@ -162,7 +162,7 @@ class ClaimHandler:
             if published.left_behind:
                 await self._parts.publisher.remove(claim, connection, published.left_behind)
         self._parts.recent.settled(claim.uid, inputs)
-        return RequeueAfter(self._next_resync(), wrote=self._parts.recent.echo(claim.uid))
+        return RequeueAfter(self._next_resync())
 
     async def _connection(self, claim: Claim, publish: Publish) -> Connection:
         concrete = publish.concrete
@@ -192,8 +192,7 @@ class ClaimHandler:
             return False
         self._parts.instruments.wrote(claim.kind, Outcome.PATCHED)
         written = CLAIM_MODELS[claim.key.group_kind].model_validate_json(raw)
-        echo = _wish(written) == _wish(claim)
-        self._parts.recent.wrote(claim.uid, written.metadata.resource_version, raw, echo=echo)
+        self._parts.recent.wrote(claim.uid, written.metadata.resource_version, raw)
         log.info("%s: Ready is %s: %s", claim.key, ready.holds, ready.reason)
         created = claim.metadata.creation_timestamp
         if ready.holds and claim.status.binding is None and created is not None:
@@ -219,12 +218,6 @@ class ClaimHandler:
     def _next_resync(self) -> float:
         settings = self._parts.settings
         return settings.resync * (1 + settings.resync_jitter * self._parts.spread())
-
-
-def _wish(claim: Claim) -> tuple[object, ...]:
-    """All of a claim that decides what is to be published for it."""
-    meta = claim.metadata
-    return meta.generation, meta.deletion_timestamp, meta.annotations, claim.status.bound_resource
 
 
 def _key_of(bound: BoundResource) -> ObjectKey:

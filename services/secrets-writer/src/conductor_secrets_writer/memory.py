@@ -54,7 +54,6 @@ class _Written:
     claim: bytes = field(repr=False)
     resource_version: str
     published: Inputs | None
-    echo: bool = False
 
 
 class RecentWrites:
@@ -64,19 +63,14 @@ class RecentWrites:
         self._monotonic = monotonic
         self._written: OrderedDict[str, _Written] = OrderedDict()
 
-    def wrote(self, uid: str, resource_version: str, claim: bytes, *, echo: bool = False) -> None:
-        """``claim`` is the API server's answer to the write; ``echo``: it has no news but what was written."""
-        self._put(uid, _Written(self._monotonic(), claim, resource_version, None, echo))
+    def wrote(self, uid: str, resource_version: str, claim: bytes) -> None:
+        """``claim`` is the API server's answer to the write."""
+        self._put(uid, _Written(self._monotonic(), claim, resource_version, None))
 
     def settled(self, uid: str, inputs: Inputs) -> None:
         """Everything that follows from these inputs is done."""
         written = self._recent(uid) or _Written(self._monotonic(), b"", "", None)
         self._put(uid, replace(written, published=inputs))
-
-    def echo(self, uid: str) -> str | None:
-        """The version that the last write has left the claim in, if there is nothing in it that was not known before."""
-        written = self._recent(uid)
-        return written.resource_version if written is not None and written.echo else None
 
     def newest(self, uid: str, resource_version: str, claim: bytes) -> bytes:
         """``claim``, or what this replica wrote if that is newer."""
