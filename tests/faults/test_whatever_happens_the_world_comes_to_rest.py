@@ -1,6 +1,6 @@
 """Processes are killed and frozen, connections break, the bus is wiped: in the end everything is as it was asked for.
 
-``CONDUCTOR_FAULT_KILLS`` (6) and ``CONDUCTOR_FAULT_SEED`` (1) set how long it goes on, and replay a run.
+``CONDUCTOR_FAULT_KILLS`` (6) and ``CONDUCTOR_FAULT_SEED`` (6) set how long it goes on, and replay a run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from conductor_dev.errors import ApiError, NotReadyInTime
 from conductor_dev.waiting import wait_until
 
 KILLS = int(os.environ.get("CONDUCTOR_FAULT_KILLS", "6"))
-SEED = int(os.environ.get("CONDUCTOR_FAULT_SEED", "1"))
+SEED = int(os.environ.get("CONDUCTOR_FAULT_SEED", "6"))
 REPLAY = f"make test-faults KILLS={KILLS} SEED={SEED}"
 REST_WITHIN = 180
 LOOK_EVERY = 0.5
